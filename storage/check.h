@@ -1,5 +1,5 @@
-// Checks of our own invariants. Always on, in every build: a broken invariant stops the process before it can damage data.
-// Bad input never reaches one.
+// Checks of our own invariants. Always on, in every build: a broken invariant stops the process before it can damage
+// data. Bad input never reaches one.
 #pragma once
 
 namespace weir {

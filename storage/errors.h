@@ -10,10 +10,10 @@
 namespace weir {
 
 enum class errc : uint8_t {
-  internal,            // a fault of ours; the message says what
-  invalid_config,      // a configuration field is out of its limits
-  invalid_argument,    // a request field is out of its limits (ours: for requests the reference gives no code for)
-  already_exists,      // create of a name that exists
+  internal,          // a fault of ours; the message says what
+  invalid_config,    // a configuration field is out of its limits
+  invalid_argument,  // a request field is out of its limits (ours: for requests the reference gives no code for)
+  already_exists,    // create of a name that exists
   no_such_stream,
   no_such_consumer,
   subject_rejected,    // not a literal valid subject, or no filter of the stream matches it
@@ -32,10 +32,10 @@ enum class errc : uint8_t {
 
 // What a client should do about it.
 enum class retry_advice : uint8_t {
-  never,          // the same request fails again
-  after_change,   // fix the request or the state, then try again
-  later,          // not stored; the same request may succeed later
-  unknown,        // may or may not be stored: retry with the same message id, or look
+  never,         // the same request fails again
+  after_change,  // fix the request or the state, then try again
+  later,         // not stored; the same request may succeed later
+  unknown,       // may or may not be stored: retry with the same message id, or look
 };
 
 struct errc_info {
@@ -46,6 +46,8 @@ struct errc_info {
 };
 
 const errc_info& info(errc code);
-inline std::string_view to_string(errc code) { return info(code).result_code; }
+inline std::string_view to_string(errc code) {
+  return info(code).result_code;
+}
 
 }  // namespace weir

@@ -83,7 +83,9 @@ class [[nodiscard]] result<void> {
   std::optional<error> failure_;
 };
 
-inline result<void> ok() { return {}; }
+inline result<void> ok() {
+  return {};
+}
 
 inline error fail(errc code, std::string message, uint64_t detail = 0) {
   return error{code, std::move(message), detail};

@@ -1,4 +1,5 @@
-// Numbers with types: explicit in, .raw() out, no conversion either way, and no arithmetic but what each use spells out.
+// Numbers with types: explicit in, .raw() out, no conversion either way, and no arithmetic but what each use spells
+// out.
 #pragma once
 
 #include <compare>

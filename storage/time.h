@@ -6,8 +6,8 @@
 
 namespace weir {
 
-using mono_ns = strong<struct mono_ns_tag, int64_t>;   // nanoseconds since some start; never goes back
-using wall_ms = strong<struct wall_ms_tag, int64_t>;   // milliseconds since 1970-01-01 UTC; may jump
+using mono_ns = strong<struct mono_ns_tag, int64_t>;  // nanoseconds since some start; never goes back
+using wall_ms = strong<struct wall_ms_tag, int64_t>;  // milliseconds since 1970-01-01 UTC; may jump
 
 class clock_port {
  public:

@@ -146,7 +146,7 @@ TEST_CASE("wire: the comparison reports a changed number on both sides") {
   REQUIRE(changed.erase(right) == 1);
   changed.insert(wrong);
 
-  const contract_difference found = compare(changed, compiled_contract());
+  const contract_difference found = compare(changed, reference_contract());
   CHECK(found.missing == std::vector<std::string>{wrong});
   CHECK(found.foreign == std::vector<std::string>{right});
 }

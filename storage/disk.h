@@ -1,0 +1,51 @@
+// The disk port: the few file operations weir needs, so that a test can fail, tear, fill and forget.
+//
+// Blocking calls, made on a lane's thread (and on the shard's own thread only while a store opens). Two
+// implementations: posix_disk (storage/posix_disk.h) and the simulated one (tests/sim/sim_disk.h); both pass
+// tests/storage/disk_test.cc. Paths are relative to the directory the disk was made for, '/' separated, made of our own
+// ids, never of a user's names.
+//
+// Errors: disk_full for ENOSPC and EDQUOT; storage_failed for any other fault, the message with path and errno text.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "storage/bytes.h"
+#include "storage/result.h"
+
+namespace weir {
+
+// An open file. Closed by the destructor, which syncs nothing.
+class file {
+ public:
+  virtual ~file() = default;
+  // Reads at most into.size() bytes at offset; fewer only at the end of the file.
+  virtual result<size_t> read_at(uint64_t offset, std::span<uint8_t> into) = 0;
+  // Writes all of it or fails; after a failure any part of it may have reached the disk.
+  virtual result<void> write_at(uint64_t offset, byte_span from) = 0;
+  // fdatasync: once it returns success, all bytes and the size written so far survive a power cut. A failed sync is
+  // final: the caller never syncs this file again.
+  virtual result<void> sync() = 0;
+  virtual result<uint64_t> size() = 0;
+  virtual result<void> truncate(uint64_t size) = 0;
+};
+
+class disk {
+ public:
+  virtual ~disk() = default;
+  enum class mode { read, read_write, create };  // create: must not exist yet
+  virtual result<std::unique_ptr<file>> open(const std::string& path, mode how) = 0;
+  virtual bool exists(const std::string& path) = 0;
+  virtual result<void> make_dir(const std::string& path) = 0;  // and its parents; existing is fine
+  // Names (not paths) in a directory, sorted; directories end in '/'.
+  virtual result<std::vector<std::string>> list(const std::string& path) = 0;
+  virtual result<void> rename(const std::string& from, const std::string& to) = 0;  // atomic, replaces
+  virtual result<void> remove(const std::string& path) = 0;                         // a file or an empty directory
+  // Makes creations, renames and removals in this directory survive a power cut.
+  virtual result<void> sync_dir(const std::string& path) = 0;
+  virtual result<uint64_t> free_bytes() = 0;
+};
+
+}  // namespace weir

@@ -1,0 +1,115 @@
+// The messages of one stream: sequence numbers, where each record lies (memory, block file), its subjects, what was
+// removed.
+//
+// Owned by the shard's store; lives on the shard's thread; borrows the journal, the pool lane and the block cache. An
+// append is in memory when append() returns and durable when journal.durable(end) resolves; last_visible() is the
+// newest message that may be shown. Reads take memory records at once and block records through the pool lane. Knows
+// nothing about configs, consumers or retention rules: those decide, this removes.
+//
+// An ephemeral log never touches the journal or the disk: its `end` is lsn() and everything is visible at once.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "storage/ids.h"
+#include "storage/record.h"
+#include "storage/subject.h"
+#include "storage/task.h"
+#include "storage/time.h"
+
+namespace weir {
+
+struct log_stats {
+  seq_no first;        // lowest live message; last + 1 when empty
+  seq_no last;         // highest ever appended, 0 if none
+  uint64_t count = 0;  // live messages
+  uint64_t bytes = 0;  // of their records as stored
+};
+
+// One subject's line in the index.
+struct subject_info {
+  std::string_view name;
+  uint64_t count = 0;  // live messages at this subject
+  seq_no first;        // lowest live one
+  seq_no last;         // highest live one
+};
+
+// A live record: bytes as stored, checksum verified, kept alive by the slice.
+struct found_record {
+  seq_no seq;
+  slice bytes;
+};
+
+struct scan_request {
+  seq_no from;                             // first sequence to look at
+  seq_no to;                               // last sequence to look at (inclusive)
+  const subject_filter* filter = nullptr;  // null: every subject. Outlives the scan.
+  std::string_view exact_subject;          // not empty: only this subject. Outlives the scan.
+  size_t records_max = 1000;
+  size_t bytes_max = 4u << 20;  // a first record larger than this is still returned
+};
+
+struct scan_result {
+  std::vector<found_record> records;  // in order of sequence
+  std::vector<seq_no> damaged;        // live ones that cannot be read (data_loss for each)
+  seq_no next;                        // where the next scan goes on; to + 1 when everything was looked at
+};
+
+class stream_log {
+ public:
+  virtual ~stream_log() = default;
+
+  virtual stream_id id() const = 0;
+  virtual const log_stats& stats() const = 0;  // includes what is appended and not yet durable
+  virtual seq_no last_visible() const = 0;     // durable (or written, for a log opened with that level)
+  virtual lsn last_change() const = 0;         // end of the journal entry of the last append or removal
+  virtual uint64_t damaged_count() const = 0;
+
+  // Appends one record with the next sequence number. The caller has journal.room() for append_bytes() (nothing awaited
+  // since). Errors are not possible: everything was checked before.
+  struct appended {
+    seq_no seq;
+    lsn end;
+  };
+  virtual appended append(const record_fields& fields, uint64_t epoch) = 0;
+  // Journal payload bytes an append of these fields takes.
+  virtual size_t append_bytes(const record_fields& fields) const = 0;
+
+  // Removal, journaled like an append; needs journal.room(remove_bytes(n), true). Sequences that are not live are
+  // ignored. Return how many live messages went.
+  virtual uint64_t remove_before(seq_no first_kept) = 0;
+  virtual uint64_t remove(const std::vector<seq_no>& seqs) = 0;
+
+  virtual bool is_live(seq_no seq) const = 0;
+  // Lowest live sequence at or after `from`; last + 1 if none.
+  virtual seq_no next_live(seq_no from) const = 0;
+
+  // Subject index (counts what is appended and not yet durable).
+  virtual const subject_info* find_subject(std::string_view subject) const = 0;
+  virtual size_t subject_count() const = 0;
+  // In byte order, those that begin with the prefix; stops when `each` returns false.
+  virtual void for_each_subject(std::string_view prefix,
+                                const std::function<bool(const subject_info&)>& each) const = 0;
+
+  // Reads. Damage is data in the answer, an error only when nothing could be read at all (storage_failed).
+  virtual task<result<scan_result>> scan(scan_request request) = 0;
+  // Live sequences at one subject from `from` on, at most `limit`, in order.
+  virtual task<result<std::vector<seq_no>>> sequences_at(std::string subject, seq_no from, size_t limit) = 0;
+  // Lowest live sequence whose record time is at or after `time`; last + 1 if none. (Times are the publisher's and need
+  // not rise; this is the first in order of sequence.)
+  virtual task<result<seq_no>> first_at_or_after(wall_ms time) = 0;
+  // Record time of a live message.
+  virtual task<result<wall_ms>> time_of(seq_no seq) = 0;
+  // Lowest live sequences and their stored sizes and times, for exact pruning: at most `limit`, from the lowest.
+  struct live_record {
+    seq_no seq;
+    uint64_t bytes;
+    wall_ms time;
+  };
+  virtual task<result<std::vector<live_record>>> oldest(size_t limit) = 0;
+};
+
+}  // namespace weir
