@@ -89,6 +89,14 @@ class stream_log {
   // Lowest live sequence at or after `from`; last + 1 if none.
   virtual seq_no next_live(seq_no from) const = 0;
 
+  // Size and subject of a removed record that lies in a block file are read from there in the background. Until that is
+  // done, stats().bytes and the subject index may still count it, and a subject's first or last may be a removed one
+  // (everything else is exact at once). Records in memory, records that oldest() just returned, and the only older record
+  // at the subject appended last (a key overwritten in a KV bucket) need no reading. True if nothing is outstanding.
+  virtual bool exact() const = 0;
+  // Resolves when nothing is outstanding (at once in the usual case). Ask before deciding by bytes or by a subject.
+  virtual task<result<void>> become_exact() = 0;
+
   // Subject index (counts what is appended and not yet durable).
   virtual const subject_info* find_subject(std::string_view subject) const = 0;
   virtual size_t subject_count() const = 0;
