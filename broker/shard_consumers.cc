@@ -84,9 +84,9 @@ task<result<consumer_info>> shard_impl::create_consumer(std::string stream_name,
                      "consumer " + quoted(given.name) + " exists already in stream " + quoted(stream_name));
     }
     if (in->consumers.size() >= limits_.consumers_max) {
-      co_return fail(errc::resource_exhausted,
-                     "consumers: the stream has " + std::to_string(in->consumers.size()) + ", at most " +
-                         std::to_string(limits_.consumers_max) + " are allowed (consumers_max)");
+      co_return fail(errc::resource_exhausted, "consumers: the stream has " + std::to_string(in->consumers.size()) +
+                                                   ", at most " + std::to_string(limits_.consumers_max) +
+                                                   " are allowed (consumers_max)");
     }
     auto start = co_await start_of(in, *config);
     if (!start) co_return start.err();

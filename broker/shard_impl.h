@@ -1,4 +1,5 @@
-// The one implementation of shard (broker/shard.h): which streams there are, and the order of look, append, wait, answer.
+// The one implementation of shard (broker/shard.h): which streams there are, and the order of look, append, wait,
+// answer.
 //
 // Every request follows one pattern: look at state; if journal room or a read must be waited for, wait and look again;
 // apply the change in memory together with its journal entry; wait until the entry is as safe as promised; answer.

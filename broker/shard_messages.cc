@@ -165,8 +165,9 @@ task<result<std::vector<std::string>>> shard_impl::list_subjects(std::string nam
       return !too_many;
     });
     if (too_many) {
-      co_return fail(errc::resource_exhausted, "prefix: more than " + number(most) +
-                                                   " subjects begin with it (subjects_listed_max); ask with a longer one");
+      co_return fail(
+          errc::resource_exhausted,
+          "prefix: more than " + number(most) + " subjects begin with it (subjects_listed_max); ask with a longer one");
     }
     const bool safe = co_await settled(*in);
     if (safe) co_return subjects;
