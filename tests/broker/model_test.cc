@@ -89,7 +89,8 @@ class model_run {
   }
   template <class T, class U>
   static bool both(const result<T>& real, const result<U>& naive) {
-    if (!real) CAPTURE(real.err().message);
+    const std::string problem = real ? "" : real.err().message;
+    CAPTURE(problem);
     REQUIRE(static_cast<bool>(real) == static_cast<bool>(naive));
     if (!naive) {
       CHECK(to_string(real.err().code) == to_string(naive.err().code));
@@ -324,7 +325,8 @@ class model_run {
 
   void restart() {
     const auto restarted = real_.restart();
-    if (!restarted) CAPTURE(restarted.err().message);
+    const std::string problem = restarted ? "" : restarted.err().message;
+    CAPTURE(problem);
     REQUIRE(restarted);
     naive_.restart();
     next_sweep_ms_ = naive_.mono_ms + static_cast<int64_t>(real_.limits.retention_sweep_ms);
