@@ -114,6 +114,15 @@ class shard_impl final : public shard, private store_client {
 
   // --- shard_messages.cc ---
   result<void> admit(const stream& in, const publish_request& request) const;
+  enum class publish_needs : uint8_t { nothing, existing_stream, exact_index, durable_conflict, room };
+  struct admission {
+    stream* in = nullptr;
+    record_fields fields;
+    size_t bytes = 0;    // of journal room
+    size_t granted = 0;  // so much was waited for
+  };
+  result<publish_needs> look(const publish_request& request, admission& to);
+  task<result<void>> admit_later(const publish_request& request, admission& to);
   result<void> fits_limits(const stream& in, const record_fields& fields) const;
   error wrong_revision(std::string_view subject, uint64_t expected, seq_no current) const;
 
