@@ -131,7 +131,8 @@ struct block {
   stream_id stream;
   seq_no base;
   uint64_t length = 0;
-  bool closed = false;  // nothing may be appended: full, salvaged, or a sync failed
+  bool closed = false;    // nothing may be appended: full, salvaged, or a sync failed
+  uint64_t file_uid = 0;  // changes when another file takes its place; set by the store
   std::vector<std::shared_ptr<const block_part>> parts;
 
   seq_no first() const { return parts.front()->info.first; }

@@ -16,6 +16,7 @@ namespace {
 constexpr size_t pages_at_once = 256;
 constexpr size_t read_bytes_max = 1 << 20;
 constexpr size_t gap_bytes_max = 8 << 10;  // records this near to each other are read in one piece
+constexpr size_t piece_bytes = 256 << 10;
 constexpr uint32_t lookup_window = 512;
 constexpr size_t scattered_slots = 64;  // more subjects than this in a group: all slots are read in one go
 constexpr uint8_t zeros[slot_bytes] = {};
@@ -214,7 +215,7 @@ result<void> for_each_subject(file& from, const block_part& part,
 // Rows
 
 size_t row_group::bytes() const {
-  size_t total = sizeof(row_group) + rows.capacity() * sizeof(block_row);
+  size_t total = sizeof(row_group) + rows.capacity() * sizeof(block_row) + pieces.capacity() * sizeof(uint32_t);
   for (const std::string& name : names) total += sizeof(std::string) + name.size();
   return total;
 }
@@ -225,6 +226,26 @@ uint32_t group_of(const block_part& part, seq_no seq) {
   auto after = std::upper_bound(part.group_first.begin(), part.group_first.end(), seq);
   return static_cast<uint32_t>(after - part.group_first.begin()) - 1;
 }
+
+namespace {
+
+// Runs of records that lie close to each other, of about piece_bytes.
+void cut_pieces(row_group& group) {
+  for (uint32_t i = 0; i < group.rows.size(); ++i) {
+    const block_row& row = group.rows[i];
+    bool begins = i == 0;
+    if (!begins) {
+      const block_row& before = group.rows[i - 1];
+      uint64_t start = group.rows[group.pieces.back()].offset;
+      begins = row.offset < before.offset + before.length ||
+               row.offset - (before.offset + before.length) > gap_bytes_max ||
+               uint64_t{row.offset} + row.length - start > piece_bytes;
+    }
+    if (begins) group.pieces.push_back(i);
+  }
+}
+
+}  // namespace
 
 result<row_group> load_group(file& from, const block_part& part, uint32_t group, bool with_names) {
   const part_info& info = part.info;
@@ -250,6 +271,7 @@ result<row_group> load_group(file& from, const block_part& part, uint32_t group,
   }
   read = reader.status();
   if (!read) return read.err();
+  cut_pieces(loaded);
   return loaded;
 }
 

@@ -65,6 +65,7 @@ struct row_group {
   std::vector<block_row> rows;
   bool with_names = false;
   std::vector<std::string> names;
+  std::vector<uint32_t> pieces;  // where the runs of rows begin that are read together, in this group
   size_t bytes() const;
 };
 result<row_group> load_group(file& from, const block_part& part, uint32_t group, bool with_names);

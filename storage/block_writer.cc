@@ -202,6 +202,11 @@ result<void> block_writer::add(byte_span record, seq_no seq, std::string_view su
   return buffer_.size() >= write_bytes ? write_out() : ok();
 }
 
+void block_writer::abandon() {
+  uint64_t keep = old_ ? old_->length : 0;
+  [[maybe_unused]] auto ignored = to_->truncate(keep);  // what is left over is cut before the next append
+}
+
 // The rows of the last `absorbed` old parts and the new ones. Empty if an old index cannot be read.
 part_builder block_writer::merged(size_t absorbed) {
   part_builder all(made_.base);
@@ -227,6 +232,11 @@ result<block_ref> block_writer::finish(bool seal, bool salvaged) {
     } else {
       level = 0;
     }
+  }
+  if (builder_.rows() == 0) {
+    // Nothing was added, and what is there cannot be merged: it stays as it is.
+    made_.closed = seal;
+    return block_ref(std::make_shared<block>(made_));
   }
   info.level = level;
   info.flags = (seal ? part_info::sealed : 0) | (salvaged ? part_info::salvaged : 0);

@@ -61,6 +61,8 @@ class block_writer {
 
   // Writes the index and syncs. `seal`: the block is full. salvaged goes into the trailer's flags.
   result<block_ref> finish(bool seal, bool salvaged = false);
+  // Gives the room of a failed append back, as far as the disk lets it.
+  void abandon();
   // After a failed finish(): the sync itself failed, so this file must never be synced again.
   bool sync_failed() const { return sync_failed_; }
 
