@@ -1,5 +1,5 @@
-// What was read from block files, kept for the next reader: decoded rows and runs of checked records, the least recently
-// used going first; and the files, open.
+// What was read from block files, kept for the next reader: decoded rows and runs of checked records, the least
+// recently used going first; and the files, open.
 //
 // One a store, shard's thread only. An open file is taken out while a lane job uses it, so no two jobs share one.
 #pragma once

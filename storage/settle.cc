@@ -9,7 +9,7 @@ namespace weir {
 
 namespace {
 
-constexpr uint64_t block_bytes_max = 256ull << 20;   // then a block is full whatever its messages
+constexpr uint64_t block_bytes_max = 256ull << 20;    // then a block is full whatever its messages
 constexpr uint64_t block_sequences_max = 1ull << 31;  // distances in a block are 32 bits
 
 class settling {

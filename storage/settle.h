@@ -27,7 +27,7 @@ struct settle_request {
 
 struct settle_outcome {
   result<void> status;
-  std::vector<block_ref> blocks;  // new ones in order; the first takes the place of open_block if that was given
+  std::vector<block_ref> blocks;   // new ones in order; the first takes the place of open_block if that was given
   bool open_block_failed = false;  // it cannot be gone on with: to be closed as it was
 };
 

@@ -52,8 +52,8 @@ slice stored_log::encode_in_arena(const record_fields& fields, seq_no seq, uint6
 
 stored_log::appended stored_log::append(const record_fields& fields, uint64_t epoch) {
   appended done{stats_.last.next(), lsn()};
-  slice bytes = options_.ephemeral ? encode_in_arena(fields, done.seq, epoch)
-                                   : encode_entry(fields, done.seq, epoch, done.end);
+  slice bytes =
+      options_.ephemeral ? encode_in_arena(fields, done.seq, epoch) : encode_entry(fields, done.seq, epoch, done.end);
   tail_.append(done.seq, bytes);
   if (stats_.count == 0) stats_.first = done.seq;
   stats_.last = done.seq;
@@ -234,8 +234,7 @@ const subject_info* stored_log::find_subject(std::string_view subject) const {
   return found == subject_index::none ? nullptr : &index_.at(found);
 }
 
-void stored_log::for_each_subject(std::string_view prefix,
-                                  const std::function<bool(const subject_info&)>& each) const {
+void stored_log::for_each_subject(std::string_view prefix, const std::function<bool(const subject_info&)>& each) const {
   index_.for_each(prefix, [&](const subject_index::line& line) { return each(line); });
 }
 

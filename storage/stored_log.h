@@ -72,6 +72,7 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   log_snapshot snapshot() const;
   settle_request begin_settle();
   void end_settle(const settle_outcome& outcome, seq_no through);
+  void cancel_settle() { tail_.thaw(); }
   // Blocks of which every record is removed: taken out of the log, for the store to delete.
   std::vector<block_ref> take_dead_blocks();
   const std::vector<block_ref>& blocks() const { return blocks_; }
@@ -170,9 +171,9 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   interval_set suspect_;           // live, and damaged when last read
   subject_index index_;
 
-  interval_set pending_;            // removed and settled, not yet accounted
-  std::vector<uint32_t> stale_;     // subjects that may have a stale first or last
-  uint64_t stale_lines_ = 0;        // how many such ends there are
+  interval_set pending_;                 // removed and settled, not yet accounted
+  std::vector<uint32_t> stale_;          // subjects that may have a stale first or last
+  uint64_t stale_lines_ = 0;             // how many such ends there are
   uint32_t hint_ = subject_index::none;  // subject appended last
   std::vector<known_record> known_;      // in order
   bool accounting_ = false;

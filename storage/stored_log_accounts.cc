@@ -266,7 +266,8 @@ task<result<void>> stored_log::resolve_first(std::string subject) {
     if (which == subject_index::none || !index_.at(which).first_stale) co_return ok();
     subject_index::line& line = index_.at(which);
     if (line.first != gone || settled_ != through) continue;  // the world has changed
-    auto found = std::find_if(rows->begin(), rows->end(), [&](const subject_row& each) { return readable(each.row.seq); });
+    auto found =
+        std::find_if(rows->begin(), rows->end(), [&](const subject_row& each) { return readable(each.row.seq); });
     if (found != rows->end()) {
       line.first = found->row.seq;
       line.first_bytes = found->row.length;
@@ -307,7 +308,8 @@ task<result<void>> stored_log::resolve_last(std::string subject) {
     if (which == subject_index::none || !index_.at(which).last_stale) co_return ok();
     subject_index::line& line = index_.at(which);
     if (line.last != gone) continue;
-    auto found = std::find_if(rows->begin(), rows->end(), [&](const subject_row& each) { return readable(each.row.seq); });
+    auto found =
+        std::find_if(rows->begin(), rows->end(), [&](const subject_row& each) { return readable(each.row.seq); });
     if (found != rows->end()) {
       line.last = found->row.seq;
       line.last_bytes = found->row.length;

@@ -89,7 +89,8 @@ task<result<stored_log::found_slices>> stored_log::records_at(place at, std::vec
   co_return loaded;
 }
 
-// The records of some rows of a group (indexes, rising). Pieces of which much is wanted come from the cache or go there.
+// The records of some rows of a group (indexes, rising). Pieces of which much is wanted come from the cache or go
+// there.
 task<result<stored_log::found_slices>> stored_log::records_of(place at, uint32_t group,
                                                               std::shared_ptr<const row_group> rows,
                                                               std::vector<uint32_t> wanted) {
@@ -148,9 +149,8 @@ task<result<stored_log::found_slices>> stored_log::records_of(place at, uint32_t
 }
 
 // Rows of a subject in [from, to] that are settled, at most `limit`, from the lowest or from the highest.
-task<result<std::vector<stored_log::subject_row>>> stored_log::subject_rows(std::string subject, seq_no from,
-                                                                            seq_no to, size_t limit,
-                                                                            bool newest_first) {
+task<result<std::vector<stored_log::subject_row>>> stored_log::subject_rows(std::string subject, seq_no from, seq_no to,
+                                                                            size_t limit, bool newest_first) {
   std::vector<subject_row> found;
   while (from <= to && found.size() < limit) {
     std::vector<place> places;

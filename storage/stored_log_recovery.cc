@@ -157,8 +157,9 @@ result<void> stored_log::salvage_file(seq_no base, seq_no last) {
 
 void stored_log::place_salvaged(seq_no base, seq_no last, const salvaged_block& saved) {
   host_.report.quarantined.push_back(saved.quarantined);
-  host_.report.notes.push_back(block_path(host_.root, id_, base) + ": damaged; " + std::to_string(saved.present.count()) +
-                               " records up to " + number(last) + " were saved into a new file");
+  host_.report.notes.push_back(block_path(host_.root, id_, base) + ": damaged; " +
+                               std::to_string(saved.present.count()) + " records up to " + number(last) +
+                               " were saved into a new file");
   auto at = std::lower_bound(blocks_.begin(), blocks_.end(), base,
                              [](const block_ref& each, seq_no wanted) { return each->base < wanted; });
   if (at != blocks_.end() && (*at)->base == base) {

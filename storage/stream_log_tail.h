@@ -3,8 +3,8 @@
 //
 // Owned by the log. Bytes stay where the journal (or recovery, or an arena) put them; a node is a reference, its
 // subject's ordinal and its neighbours at the same subject. Nodes lie in runs of bounded length; a run without live
-// nodes goes. A checkpoint freezes the runs and hands them to the pool lane, which reads owner, offset, size and delta of
-// their nodes while the shard goes on: of a frozen run the shard changes only links and `removed`.
+// nodes goes. A checkpoint freezes the runs and hands them to the pool lane, which reads owner, offset, size and delta
+// of their nodes while the shard goes on: of a frozen run the shard changes only links and `removed`.
 #pragma once
 
 #include <memory>
