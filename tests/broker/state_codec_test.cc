@@ -107,7 +107,7 @@ TEST_CASE("state: every entry reads back as it was written") {
 }
 
 TEST_CASE("state: a snapshot and a label read back as they were written") {
-  const auto state = decode_snapshot(as_bytes(encode_snapshot(some_snapshot())));
+  const auto state = decode_shard(as_bytes(encode_shard(some_snapshot())));
   REQUIRE(state);
   CHECK(state->next_stream == 12);
   CHECK(state->leaving == some_snapshot().leaving);
@@ -154,7 +154,7 @@ TEST_CASE("state: a block that grew at its end is read, another version is not")
   CHECK(grown->config == some_stream().config);
   label[0] = 2;
   CHECK(decode_label(as_bytes(label)).err().code == errc::data_loss);
-  CHECK(decode_snapshot(as_bytes(std::string("\x02"))).err().code == errc::data_loss);
+  CHECK(decode_shard(as_bytes(std::string("\x02"))).err().code == errc::data_loss);
   CHECK(decode_entry(as_bytes(std::string("\x02\x02"))).err().code == errc::data_loss);
 }
 
@@ -165,9 +165,9 @@ TEST_CASE("state: every cut of every entry is refused, none crashes") {
   for (const std::string& bytes : entries) {
     for (size_t size = 0; size < bytes.size(); ++size) CHECK_FALSE(decode_entry(as_bytes(bytes.substr(0, size))));
   }
-  const std::string snapshot = encode_snapshot(some_snapshot());
+  const std::string snapshot = encode_shard(some_snapshot());
   for (size_t size = 0; size < snapshot.size(); ++size) {
-    CHECK_FALSE(decode_snapshot(as_bytes(snapshot.substr(0, size))));
+    CHECK_FALSE(decode_shard(as_bytes(snapshot.substr(0, size))));
   }
 }
 
@@ -180,7 +180,7 @@ TEST_CASE("state: garbage is refused or means something, never crashes or takes 
       std::string bytes;
       switch (random() % 4) {
         case 0:
-          bytes = encode_snapshot(some_snapshot());
+          bytes = encode_shard(some_snapshot());
           break;
         case 1:
           bytes = encode_entry(consumer_state{some_consumer()});
@@ -197,7 +197,7 @@ TEST_CASE("state: garbage is refused or means something, never crashes or takes 
       for (size_t h = 0; h < hits && !bytes.empty(); ++h) bytes[random() % bytes.size()] = static_cast<char>(random());
       const auto entry = decode_entry(as_bytes(bytes));
       if (!entry) CHECK(entry.err().code == errc::data_loss);
-      const auto snapshot = decode_snapshot(as_bytes(bytes));
+      const auto snapshot = decode_shard(as_bytes(bytes));
       if (snapshot) CHECK(snapshot->streams.size() <= bytes.size());
       const auto label = decode_label(as_bytes(bytes));
       if (label) CHECK(label->config.block_size >= 1);
