@@ -1,0 +1,38 @@
+// Every limit and default of the broker, with its name. What is over a limit gets a clear error that names it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace weir {
+
+// Defaults of the reference (003).
+inline constexpr uint64_t default_block_size = 100'000;
+inline constexpr uint64_t default_ack_wait_ms = 30'000;
+inline constexpr uint32_t default_max_deliver = 5;
+inline constexpr uint64_t default_scan_limit = 1'000;
+
+// Fixed limits: they are in stored formats or in what a client may rely on.
+inline constexpr size_t name_bytes_max = 255;
+inline constexpr size_t subject_filters_max = 64;
+inline constexpr uint64_t block_size_max = 10'000'000;
+inline constexpr size_t metadata_entries_max = 64;
+inline constexpr size_t metadata_bytes_max = 16 << 10;
+inline constexpr uint64_t duration_ms_max = 100ull * 365 * 24 * 3600 * 1000;  // a hundred years: sums never overflow
+
+// Limits an operator may set (weir-server --config).
+struct broker_limits {
+  size_t payload_bytes_max = 8u << 20;
+  size_t headers_max = 64;              // headers of one message
+  size_t header_bytes_max = 16u << 10;  // keys and values of one message together
+  size_t streams_max = 100'000;         // a shard
+  size_t consumers_max = 1'000;         // a stream
+  uint32_t fetch_messages_max = 10'000;
+  size_t fetch_bytes_max = 4u << 20;  // a response; a first message larger than this is still delivered
+  uint64_t scan_messages_max = 10'000;
+  size_t subjects_listed_max = 100'000;
+  uint64_t retention_sweep_ms = 5'000;
+  size_t watch_events_buffered = 1'024;  // a watcher further behind gets lagged_count
+};
+
+}  // namespace weir
