@@ -5,6 +5,8 @@
 
 #include <optional>
 
+#include "storage/utf8.h"
+
 namespace weir {
 namespace {
 
@@ -50,10 +52,6 @@ std::optional<std::string> fault_in(pb::io::CodedInputStream& in, const pb::Desc
 }
 
 }  // namespace
-
-bool is_utf8(std::string_view text) {
-  return wire::VerifyUtf8String(text.data(), static_cast<int>(text.size()), wire::PARSE, nullptr);
-}
 
 std::string parse_fault(byte_span bytes, const google::protobuf::Descriptor& expected) {
   std::string sentence = "the request does not parse as " + expected.full_name();

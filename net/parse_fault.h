@@ -13,7 +13,4 @@ namespace weir {
 // (text that is not UTF-8, bytes that end too early). Slow; garbage is its normal input.
 std::string parse_fault(byte_span bytes, const google::protobuf::Descriptor& expected);
 
-// Whether the text is valid UTF-8.
-bool is_utf8(std::string_view text);
-
 }  // namespace weir
