@@ -6,7 +6,9 @@ namespace weir {
 namespace {
 
 // Protobuf's wire types.
-constexpr uint64_t varint_type = 0, fixed64_type = 1, counted_type = 2, fixed32_type = 5;
+constexpr uint64_t varint_type = 0, fixed64_type = 1, counted_type = 2, group_type = 3, group_end_type = 4,
+                   fixed32_type = 5;
+constexpr int group_depth_max = 100;
 
 // A record below this size is cheaper to copy than to reference.
 constexpr size_t copied_bytes_max = 1024;
@@ -15,8 +17,8 @@ constexpr uint64_t tag(uint64_t field, uint64_t type) {
   return field << 3 | type;
 }
 
-void skip(byte_reader& in, uint64_t key) {
-  if (key >> 3 == 0) return in.bad();
+void skip(byte_reader& in, uint64_t key, int depth = 0) {
+  if (key >> 3 == 0 || depth > group_depth_max) return in.bad();
   switch (key & 7) {
     case varint_type:
       in.varint();
@@ -30,7 +32,14 @@ void skip(byte_reader& in, uint64_t key) {
     case fixed32_type:
       in.raw(4);
       return;
-    default:  // groups are not in proto3
+    case group_type:  // not in proto3, but protobuf skips them
+      while (in.good()) {
+        uint64_t inner = in.varint();
+        if (inner == tag(key >> 3, group_end_type)) return;
+        skip(in, inner, depth + 1);
+      }
+      return;
+    default:
       in.bad();
   }
 }
