@@ -18,8 +18,8 @@ std::optional<T> parsed(const std::string& text) {
   return value;
 }
 
-template <class T>
-CLI::Option* add_bounded(CLI::App& app, const std::string& name, T& target, T min, T max, const std::string& kind,
+template <class T, class Target>
+CLI::Option* add_bounded(CLI::App& app, const std::string& name, Target& target, T min, T max, const std::string& kind,
                          const std::string& what) {
   const std::string takes = fmt::format("takes {} from {} to {}", kind, min, max);
   auto read = [&target, name, min, max, takes](const CLI::results_t& given) {
@@ -36,25 +36,38 @@ CLI::Option* add_bounded(CLI::App& app, const std::string& name, T& target, T mi
 // CLI11's own complaint plus what the option it names takes.
 std::string explained(const CLI::App& app, const std::string& complaint) {
   if (complaint.find(" takes ") != std::string::npos) return complaint;
+  if (complaint == "A subcommand is required") {
+    std::string names;
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+      names += (names.empty() ? "" : ", ") + command->get_name();
+    }
+    return fmt::format("takes a command: {}", names);
+  }
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_name();
     if (!name.empty() && complaint.find(name) != std::string::npos && !option->get_description().empty()) {
       return fmt::format("{}; {} takes {}", complaint, name, option->get_description());
     }
   }
-  return complaint;
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? complaint : explained(*chosen.front(), complaint);
 }
 
 }  // namespace
 
 CLI::Option* add_count(CLI::App& app, const std::string& name, uint64_t& target, uint64_t min, uint64_t max,
                        const std::string& what) {
-  return add_bounded(app, name, target, min, max, "a whole number", what);
+  return add_bounded<uint64_t>(app, name, target, min, max, "a whole number", what);
+}
+
+CLI::Option* add_count(CLI::App& app, const std::string& name, std::optional<uint64_t>& target, uint64_t min,
+                       uint64_t max, const std::string& what) {
+  return add_bounded<uint64_t>(app, name, target, min, max, "a whole number", what);
 }
 
 CLI::Option* add_number(CLI::App& app, const std::string& name, double& target, double min, double max,
                         const std::string& what) {
-  return add_bounded(app, name, target, min, max, "a number", what);
+  return add_bounded<double>(app, name, target, min, max, "a number", what);
 }
 
 CLI::Option* add_server(CLI::App& app, std::string& target) {

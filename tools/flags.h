@@ -11,6 +11,8 @@ namespace weir {
 // A whole number within [min, max].
 CLI::Option* add_count(CLI::App& app, const std::string& name, uint64_t& target, uint64_t min, uint64_t max,
                        const std::string& what);
+CLI::Option* add_count(CLI::App& app, const std::string& name, std::optional<uint64_t>& target, uint64_t min,
+                       uint64_t max, const std::string& what);
 
 // A number within [min, max]; fractions are fine.
 CLI::Option* add_number(CLI::App& app, const std::string& name, double& target, double min, double max,
