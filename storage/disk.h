@@ -48,4 +48,9 @@ class disk {
   virtual result<uint64_t> free_bytes() = 0;
 };
 
+// The directory a path is in; empty for the disk's own directory.
+std::string parent_of(const std::string& path);
+// make_dir, and every directory up to the disk's own synced, so that the new one survives a power cut.
+result<void> make_dir_durable(disk& where, const std::string& path);
+
 }  // namespace weir

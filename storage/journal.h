@@ -89,6 +89,8 @@ class journal {
   // End of turn: hands the open batch to the commit lane unless a commit is under way (then its end does it).
   // sync = false (only `written` entries wait) is decided here: a batch is synced if any waiter asked for durable().
   virtual void flush() = 0;
+  // Every second or so: syncs what was only written, moves the watermark, tries again after a full disk.
+  virtual void tick() = 0;
 
   // co_await durable(end) -> result<void>: the entry that ends there is on disk. written(end): its write() returned.
   struct waiter {

@@ -62,6 +62,8 @@ struct header {
 std::string encode_headers(const std::vector<header>& headers);
 // invalid_argument if the bytes are not a well-formed run of header elements.
 result<std::vector<header>> decode_headers(byte_span encoded);
+// The same check without taking them apart: every element in canonical form, keys and values in UTF-8.
+result<void> check_headers(byte_span encoded);
 
 // A record re-encoded for a reader: another delivery count, or none (0: the field is left out); epoch and checksum are
 // left out. Appended to `out` as an element with the given field tag byte (0x22 for field 4).

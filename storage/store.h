@@ -25,10 +25,14 @@ struct store_config {
   uint64_t disk_reserve_bytes = 64ull << 20;  // free space below which publishes are refused
 };
 
+class store;
+
 // The broker's side of the store: what only it can write and read back.
 class store_client {
  public:
   virtual ~store_client() = default;
+  // At open, before any other call: the store whose log(), create_log() and drop_log() the calls below may use already.
+  virtual void attach(store& opening) = 0;
   // The whole state that `state` entries have built so far (configs, consumers, ...), for a snapshot.
   virtual std::string encode_state() = 0;
   // At open, before any apply(): the state of a snapshot. Logs of its streams exist already (store::log finds them).

@@ -79,13 +79,23 @@ class stream_log {
   virtual size_t append_bytes(const record_fields& fields) const = 0;
 
   // Removal, journaled like an append; needs journal.room(remove_bytes(n), true). Sequences that are not live are
-  // ignored. Return how many live messages went.
+  // ignored. Return how many live messages went. The journal payload of remove() of n sequences is remove_bytes(n), that
+  // of remove_before() remove_bytes(1).
+  static constexpr size_t remove_bytes(size_t n) { return 8 * n; }
   virtual uint64_t remove_before(seq_no first_kept) = 0;
   virtual uint64_t remove(const std::vector<seq_no>& seqs) = 0;
 
   virtual bool is_live(seq_no seq) const = 0;
   // Lowest live sequence at or after `from`; last + 1 if none.
   virtual seq_no next_live(seq_no from) const = 0;
+
+  // Size and subject of a removed record that lies in a block file are read from there in the background. Until that is
+  // done, stats().bytes and the subject index may still count it, and a subject's first or last may be a removed one
+  // (everything else is exact at once). Records in memory, records that oldest() just returned, and the only older record
+  // at the subject appended last (a key overwritten in a KV bucket) need no reading. True if nothing is outstanding.
+  virtual bool exact() const = 0;
+  // Resolves when nothing is outstanding (at once in the usual case). Ask before deciding by bytes or by a subject.
+  virtual task<result<void>> become_exact() = 0;
 
   // Subject index (counts what is appended and not yet durable).
   virtual const subject_info* find_subject(std::string_view subject) const = 0;
@@ -103,13 +113,13 @@ class stream_log {
   virtual task<result<seq_no>> first_at_or_after(wall_ms time) = 0;
   // Record time of a live message.
   virtual task<result<wall_ms>> time_of(seq_no seq) = 0;
-  // Lowest live sequences and their stored sizes and times, for exact pruning: at most `limit`, from the lowest.
+  // Lowest live sequences at or after `from` with their stored sizes and times, for pruning: at most `limit`.
   struct live_record {
     seq_no seq;
     uint64_t bytes;
     wall_ms time;
   };
-  virtual task<result<std::vector<live_record>>> oldest(size_t limit) = 0;
+  virtual task<result<std::vector<live_record>>> oldest(seq_no from, size_t limit) = 0;
 };
 
 }  // namespace weir

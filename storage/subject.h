@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "storage/result.h"
+#include "storage/utf8.h"
 
 namespace weir {
 
@@ -37,8 +38,5 @@ class subject_filter {
  private:
   std::vector<std::string> filters_;
 };
-
-// True for well-formed UTF-8 (no overlong forms, no surrogates).
-bool is_utf8(std::string_view text);
 
 }  // namespace weir

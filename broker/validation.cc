@@ -1,0 +1,281 @@
+#include "broker/validation.h"
+
+#include <cstdio>
+
+#include "storage/utf8.h"
+
+namespace weir {
+namespace {
+
+std::string number(uint64_t value) {
+  return std::to_string(value);
+}
+
+error bad_config(std::string_view field, const std::string& rule) {
+  return fail(errc::invalid_config, std::string(field) + ": " + rule);
+}
+
+result<void> check_duration(uint64_t ms, std::string_view field) {
+  if (ms <= duration_ms_max) return ok();
+  return bad_config(field, number(ms) + " ms, at most " + number(duration_ms_max) + " (duration_ms_max)");
+}
+
+result<void> check_metadata(const std::map<std::string, std::string>& metadata) {
+  if (metadata.size() > metadata_entries_max) {
+    return bad_config("metadata", number(metadata.size()) + " entries, at most " + number(metadata_entries_max) +
+                                      " (metadata_entries_max)");
+  }
+  size_t bytes = 0;
+  for (const auto& [key, value] : metadata) {
+    if (!is_utf8(key) || !is_utf8(value)) return bad_config("metadata[" + quoted(key) + "]", "is not valid UTF-8");
+    bytes += key.size() + value.size();
+  }
+  if (bytes <= metadata_bytes_max) return ok();
+  return bad_config("metadata",
+                    number(bytes) + " bytes, at most " + number(metadata_bytes_max) + " (metadata_bytes_max)");
+}
+
+result<void> check_filters(const std::vector<std::string>& filters) {
+  if (filters.size() > subject_filters_max) {
+    return bad_config("subjects_filter",
+                      number(filters.size()) + " filters, at most " + number(subject_filters_max) +
+                          " (subject_filters_max)");
+  }
+  for (size_t i = 0; i < filters.size(); ++i) {
+    const std::string field = "subjects_filter[" + number(i) + "]";
+    auto fine = check_filter(filters[i], field, errc::invalid_config);
+    if (!fine) return fine;
+  }
+  return ok();
+}
+
+result<void> check_level(const stream_config& config) {
+  if (!config.level) return ok();
+  switch (*config.level) {
+    case durability::memory:
+      return ok();
+    case durability::written:
+    case durability::fsync:
+      if (!config.ephemeral) return ok();
+      return bad_config("durability", "an ephemeral stream lives in memory, its only level is memory");
+    case durability::replicated:
+    case durability::durable:
+      return bad_config("durability", "the levels replicated and durable need a cluster; this is a single node, which "
+                                      "offers memory, written and fsync");
+  }
+  return bad_config("durability", number(static_cast<uint64_t>(*config.level)) + " is not a level (1-5)");
+}
+
+void clear_if_zero(std::optional<uint64_t>& bound) {
+  if (bound && *bound == 0) bound.reset();
+}
+
+void clear_zeros(retention_limits& limits) {
+  clear_if_zero(limits.max_age_ms);
+  clear_if_zero(limits.max_msgs);
+  clear_if_zero(limits.max_bytes);
+}
+
+result<void> check_retention(const stream_config& config) {
+  if (config.policy == retention_policy::limits) {
+    return check_duration(config.limits.max_age_ms.value_or(0), "retention.limits.max_age_ms");
+  }
+  if (config.policy == retention_policy::work_queue) {
+    return bad_config("retention", "work_queue retention comes with a later version of weir; use limits");
+  }
+  if (config.policy == retention_policy::interest) {
+    return bad_config("retention", "interest retention comes with a later version of weir; use limits");
+  }
+  return bad_config("retention", number(static_cast<uint64_t>(config.policy)) + " is not a retention policy");
+}
+
+void set_bound(std::optional<uint64_t>& bound, const std::optional<uint64_t>& given) {
+  if (!given) return;
+  bound = *given == 0 ? std::nullopt : given;
+}
+
+// Reads the pieces of an encoded message: `tag <varint length> bytes`.
+struct piece_reader {
+  byte_span rest;
+  bool next(uint8_t tag, byte_span& piece) {
+    if (rest.empty() || rest[0] != tag) return false;
+    size_t at = 1;
+    uint64_t size = 0;
+    for (unsigned shift = 0; shift < 35; shift += 7) {
+      if (at == rest.size()) return false;
+      const uint8_t byte = rest[at++];
+      size |= static_cast<uint64_t>(byte & 0x7f) << shift;
+      if ((byte & 0x80) == 0) {
+        if (size > rest.size() - at) return false;
+        piece = rest.subspan(at, static_cast<size_t>(size));
+        rest = rest.subspan(at + static_cast<size_t>(size));
+        return true;
+      }
+    }
+    return false;
+  }
+};
+
+error bad_header(size_t index, std::string_view rule) {
+  return fail(errc::invalid_argument, "headers[" + number(index) + "]" + std::string(rule));
+}
+
+}  // namespace
+
+std::string quoted(std::string_view text) {
+  constexpr size_t shown_max = 64;
+  std::string out = "\"";
+  for (const char c : text.substr(0, shown_max)) {
+    const auto byte = static_cast<uint8_t>(c);
+    if (byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\') {
+      out.push_back(c);
+    } else {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+      out += escaped;
+    }
+  }
+  out += text.size() > shown_max ? "...\"" : "\"";
+  return out;
+}
+
+result<void> check_name(std::string_view name, std::string_view field) {
+  if (name.empty()) return bad_config(field, "is empty; 1 to " + number(name_bytes_max) + " bytes are needed");
+  if (name.size() > name_bytes_max) {
+    return bad_config(field, number(name.size()) + " bytes, at most " + number(name_bytes_max) + " (name_bytes_max)");
+  }
+  if (!is_utf8(name)) return bad_config(field, quoted(name) + " is not valid UTF-8");
+  if (has_control(name)) return bad_config(field, quoted(name) + " contains a control character");
+  if (const size_t at = name.find_first_of(" /\\*>"); at != std::string_view::npos) {
+    return bad_config(field, quoted(name) + " contains '" + std::string(1, name[at]) +
+                                 "'; spaces and the characters / \\ * > are not allowed");
+  }
+  if (name == "." || name == "..") return bad_config(field, quoted(name) + " is not allowed as a name");
+  return ok();
+}
+
+durability level_of(const stream_config& config) {
+  if (config.level) return *config.level;
+  return config.ephemeral ? durability::memory : durability::fsync;
+}
+
+result<stream_config> effective(stream_config config) {
+  if (auto fine = check_name(config.name, "name"); !fine) return fine.err();
+  if (config.has_sources) {
+    return bad_config("sources", "cross-stream sources come with a later version of weir; leave the field empty");
+  }
+  if (auto fine = check_filters(config.subjects_filter); !fine) return fine.err();
+  if (auto fine = check_retention(config); !fine) return fine.err();
+  if (config.block_size > block_size_max) {
+    return bad_config("block_size", number(config.block_size) + " messages, at most " + number(block_size_max) +
+                                        " (block_size_max)");
+  }
+  if (auto fine = check_level(config); !fine) return fine.err();
+  if (auto fine = check_metadata(config.metadata); !fine) return fine.err();
+  if (config.block_size == 0) config.block_size = default_block_size;
+  clear_zeros(config.limits);
+  config.level = level_of(config);
+  return config;
+}
+
+result<stream_config> updated(const stream_config& before, const stream_update& update) {
+  const bool bounds = update.max_age_ms || update.max_msgs || update.max_bytes || update.strict_limits;
+  if (bounds && before.policy != retention_policy::limits) {
+    return fail(errc::immutable_field,
+                "max_age_ms, max_msgs, max_bytes and strict_limits belong to limits retention; this stream has another "
+                "retention policy, which is fixed at creation");
+  }
+  if (auto fine = check_duration(update.max_age_ms.value_or(0), "max_age_ms"); !fine) return fine.err();
+  stream_config after = before;
+  set_bound(after.limits.max_age_ms, update.max_age_ms);
+  set_bound(after.limits.max_msgs, update.max_msgs);
+  set_bound(after.limits.max_bytes, update.max_bytes);
+  if (update.max_msg_bytes) after.max_msg_bytes = *update.max_msg_bytes;
+  if (update.strict_limits) after.limits.strict = *update.strict_limits;
+  return after;
+}
+
+result<consumer_config> effective(consumer_config config, const subject_filter& accepted) {
+  if (auto fine = check_name(config.name, "name"); !fine) return fine.err();
+  if (!config.filter_subject.empty()) {
+    auto fine = check_filter(config.filter_subject, "filter_subject", errc::invalid_config);
+    if (!fine) return fine.err();
+  }
+  if (config.policy > delivery_policy::by_start_time) {
+    return bad_config("delivery_policy.type",
+                      number(static_cast<uint64_t>(config.policy)) + " is not a delivery policy (0-3)");
+  }
+  if (config.policy == delivery_policy::by_start_time && config.start_time_ms < 0) {
+    return bad_config("delivery_policy.start_time_ms",
+                      std::to_string(config.start_time_ms) + " is before 1970; at least 0 is needed");
+  }
+  if (auto fine = check_duration(config.ack_wait_ms, "ack_wait_ms"); !fine) return fine.err();
+  if (!config.deliver_group.empty()) {
+    if (auto fine = check_name(config.deliver_group, "deliver_group"); !fine) return fine.err();
+  }
+  if (!config.dead_letter_subject.empty()) {
+    auto fine = check_literal_subject(config.dead_letter_subject, "dead_letter_subject", errc::invalid_config);
+    if (!fine) return fine.err();
+    if (!accepted.matches(config.dead_letter_subject)) {
+      return bad_config("dead_letter_subject",
+                        quoted(config.dead_letter_subject) + " matches no filter of the stream's subjects_filter");
+    }
+  }
+  if (config.ack_wait_ms == 0) config.ack_wait_ms = default_ack_wait_ms;
+  if (config.max_deliver == 0) config.max_deliver = default_max_deliver;
+  return config;
+}
+
+result<header_totals> check_headers(byte_span encoded, const broker_limits& limits) {
+  header_totals totals;
+  piece_reader elements{encoded};
+  while (!elements.rest.empty()) {
+    byte_span element;
+    if (!elements.next(0x22, element)) return bad_header(totals.count, ": not a well-formed header");
+    piece_reader parts{element};
+    byte_span key;
+    byte_span value;
+    parts.next(0x0a, key);
+    parts.next(0x12, value);
+    if (!parts.rest.empty()) return bad_header(totals.count, ": not a well-formed header");
+    if (key.empty()) return bad_header(totals.count, ".key: is empty; at least 1 byte is needed");
+    if (!is_utf8(as_text(key))) return bad_header(totals.count, ".key: is not valid UTF-8");
+    if (!is_utf8(as_text(value))) return bad_header(totals.count, ".value: is not valid UTF-8");
+    ++totals.count;
+    totals.bytes += key.size() + value.size();
+  }
+  if (totals.count > limits.headers_max) {
+    return fail(errc::oversize,
+                "headers: " + number(totals.count) + " headers, at most " + number(limits.headers_max) +
+                    " (headers_max)");
+  }
+  if (totals.bytes > limits.header_bytes_max) {
+    return fail(errc::oversize, "headers: " + number(totals.bytes) + " bytes of keys and values, at most " +
+                                    number(limits.header_bytes_max) + " (header_bytes_max)");
+  }
+  return totals;
+}
+
+result<void> check_message(const publish_request& request, const stream_config& config, const broker_limits& limits) {
+  if (request.payload.size() > limits.payload_bytes_max) {
+    return fail(errc::oversize, "payload: " + number(request.payload.size()) + " bytes, at most " +
+                                    number(limits.payload_bytes_max) + " (payload_bytes_max)");
+  }
+  if (request.ts_ms < 0) {
+    return fail(errc::invalid_argument, "ts_ms: " + std::to_string(request.ts_ms) +
+                                            " is before 1970; at least 0 is needed (0 = the broker's clock)");
+  }
+  size_t bytes = request.payload.size();
+  if (!request.headers.empty()) {
+    auto totals = check_headers(request.headers, limits);
+    if (!totals) return totals.err();
+    bytes += totals->bytes;
+  }
+  if (config.max_msg_bytes != 0 && bytes > config.max_msg_bytes) {
+    return fail(errc::oversize, "payload and headers: " + number(bytes) + " bytes, at most " +
+                                    number(config.max_msg_bytes) + " (max_msg_bytes of the stream)");
+  }
+  return ok();
+}
+
+}  // namespace weir

@@ -1,0 +1,70 @@
+// The subjects of one stream: how many live messages each has, and where the first and the last of them are.
+//
+// Owned by its stream_log, which keeps the numbers right; this is the container. A known subject costs one hash
+// look-up, listing a prefix costs what it lists. About 90 bytes a subject beside its name. A subject without live
+// messages is erased. Ordinals are reused after erase(); names never move while their subject lives.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "storage/stream_log.h"
+
+namespace weir {
+
+class subject_index {
+ public:
+  using ordinal = uint32_t;
+  static constexpr ordinal none = ~ordinal{0};
+
+  // A subject's line. 0 bytes: not known without reading the block. stale: `first` / `last` was removed and the next
+  // one is not known yet; the true one lies above / below.
+  struct line : subject_info {
+    uint32_t first_bytes = 0;
+    uint32_t last_bytes = 0;
+    bool first_stale = false;
+    bool last_stale = false;
+  };
+
+  subject_index() = default;
+  subject_index(const subject_index&) = delete;
+  subject_index& operator=(const subject_index&) = delete;
+
+  ordinal find(std::string_view name) const;
+  // The subject's ordinal; a new line is empty.
+  ordinal find_or_add(std::string_view name);
+  line& at(ordinal which) { return chunks_[which / chunk_lines][which % chunk_lines]; }
+  const line& at(ordinal which) const { return chunks_[which / chunk_lines][which % chunk_lines]; }
+  void erase(ordinal which);
+  void clear();
+
+  size_t size() const { return size_; }
+  // In byte order of names; stops when `each` returns false. Nothing may be added or erased meanwhile.
+  void for_each(std::string_view prefix, const std::function<bool(const line&)>& each) const;
+
+ private:
+  static constexpr size_t chunk_lines = 16;
+
+  static uint32_t hash_of(std::string_view name);
+  size_t home_of(uint32_t hash) const { return hash & (slots_.size() - 1); }
+  size_t slot_of(std::string_view name, uint32_t hash) const;
+  void grow();
+  ordinal take_line(std::string_view name);
+  // The leaf that holds the name or would hold it; the place in it.
+  size_t leaf_of(std::string_view name) const;
+  size_t place_in(const std::vector<ordinal>& leaf, std::string_view name) const;
+  void insert_ordered(ordinal which);
+  void erase_ordered(ordinal which);
+
+  std::vector<uint64_t> slots_;  // open addressing: hash << 32 | ordinal + 1; 0 is free
+  std::vector<std::unique_ptr<line[]>> chunks_;
+  std::vector<ordinal> free_;
+  std::vector<std::vector<ordinal>> leaves_;  // all ordinals in order of name, in short runs, none empty
+  std::vector<std::unique_ptr<char[]>> names_;
+  size_t size_ = 0;
+  ordinal lines_ = 0;  // ordinals ever used
+};
+
+}  // namespace weir

@@ -1,0 +1,300 @@
+// Both disks keep the same contract; the simulated one also forgets as promised.
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include "storage/posix_disk.h"
+#include "tests/sim/sim_disk.h"
+#include "tests/sim/temp_dir.h"
+
+namespace weir {
+namespace {
+
+struct posix_fixture {
+  temp_dir dir;
+  posix_disk it{dir.path() + "/data"};
+  posix_fixture() { REQUIRE(it.make_dir("")); }
+};
+struct sim_fixture {
+  sim_disk it;
+};
+
+std::string read_all(file& from) {
+  std::string text(*from.size(), '\0');
+  auto got = from.read_at(0, {reinterpret_cast<uint8_t*>(text.data()), text.size()});
+  REQUIRE(got);
+  CHECK(*got == text.size());
+  return text;
+}
+
+std::unique_ptr<file> make_file(disk& where, const std::string& path, std::string_view text) {
+  auto made = where.open(path, disk::mode::create);
+  REQUIRE(made);
+  REQUIRE((*made)->write_at(0, as_bytes(text)));
+  return std::move(*made);
+}
+
+std::string text_at(disk& where, const std::string& path) {
+  auto opened = where.open(path, disk::mode::read);
+  REQUIRE(opened);
+  return read_all(**opened);
+}
+
+TEST_CASE_TEMPLATE("disk: bytes written are read back at any offset", fixture, posix_fixture, sim_fixture) {
+  fixture f;
+  auto opened = make_file(f.it, "a", "hello world");
+  REQUIRE(opened->write_at(6, as_bytes("there")));
+  REQUIRE(opened->write_at(16, as_bytes("far")));
+  CHECK(read_all(*opened) == std::string("hello there\0\0\0\0\0far", 19));
+  REQUIRE(opened->sync());
+  CHECK(text_at(f.it, "a") == std::string("hello there\0\0\0\0\0far", 19));
+}
+
+TEST_CASE_TEMPLATE("disk: a read is short only at the end of the file", fixture, posix_fixture, sim_fixture) {
+  fixture f;
+  auto opened = make_file(f.it, "a", "0123456789");
+  std::array<uint8_t, 8> into{};
+  CHECK(*opened->read_at(0, into) == 8);
+  CHECK(*opened->read_at(6, into) == 4);
+  CHECK(*opened->read_at(10, into) == 0);
+  CHECK(*opened->read_at(1000, into) == 0);
+}
+
+TEST_CASE_TEMPLATE("disk: truncate cuts and grows with zeros", fixture, posix_fixture, sim_fixture) {
+  fixture f;
+  auto opened = make_file(f.it, "a", "0123456789");
+  REQUIRE(opened->truncate(4));
+  CHECK(read_all(*opened) == "0123");
+  REQUIRE(opened->truncate(6));
+  CHECK(read_all(*opened) == std::string("0123\0\0", 6));
+}
+
+TEST_CASE_TEMPLATE("disk: create refuses a file that exists, open one that does not", fixture, posix_fixture,
+                   sim_fixture) {
+  fixture f;
+  make_file(f.it, "a", "x");
+  auto again = f.it.open("a", disk::mode::create);
+  REQUIRE(!again);
+  CHECK(again.err().code == errc::storage_failed);
+  CHECK(again.err().message.find("File exists") != std::string::npos);
+  auto missing = f.it.open("b", disk::mode::read_write);
+  REQUIRE(!missing);
+  CHECK(missing.err().message.find("b: No such file") != std::string::npos);
+  CHECK_FALSE(f.it.open("no/such/dir", disk::mode::create));
+  CHECK_FALSE(f.it.exists("b"));
+  CHECK(f.it.exists("a"));
+}
+
+TEST_CASE_TEMPLATE("disk: a file opened to read cannot be written", fixture, posix_fixture, sim_fixture) {
+  fixture f;
+  make_file(f.it, "a", "x");
+  auto opened = f.it.open("a", disk::mode::read);
+  REQUIRE(opened);
+  CHECK_FALSE((*opened)->write_at(0, as_bytes("y")));
+}
+
+TEST_CASE_TEMPLATE("disk: directories are made with their parents and listed with a slash", fixture, posix_fixture,
+                   sim_fixture) {
+  fixture f;
+  REQUIRE(f.it.make_dir("one/two/three"));
+  REQUIRE(f.it.make_dir("one/two"));
+  make_file(f.it, "one/b", "");
+  make_file(f.it, "one/a", "");
+  make_file(f.it, "one/two/c", "");
+  CHECK(*f.it.list("one") == std::vector<std::string>{"a", "b", "two/"});
+  CHECK(*f.it.list("") == std::vector<std::string>{"one/"});
+  CHECK(f.it.exists("one/two"));
+  CHECK_FALSE(f.it.list("none"));
+  CHECK_FALSE(f.it.make_dir("one/a"));
+}
+
+TEST_CASE_TEMPLATE("disk: rename replaces, remove takes files and empty directories", fixture, posix_fixture,
+                   sim_fixture) {
+  fixture f;
+  make_file(f.it, "a", "new");
+  make_file(f.it, "b", "old");
+  REQUIRE(f.it.rename("a", "b"));
+  CHECK_FALSE(f.it.exists("a"));
+  CHECK(text_at(f.it, "b") == "new");
+  CHECK_FALSE(f.it.rename("a", "c"));
+  REQUIRE(f.it.make_dir("d"));
+  make_file(f.it, "d/x", "");
+  CHECK_FALSE(f.it.remove("d"));
+  REQUIRE(f.it.remove("d/x"));
+  REQUIRE(f.it.remove("d"));
+  REQUIRE(f.it.remove("b"));
+  CHECK_FALSE(f.it.remove("b"));
+  CHECK(f.it.list("")->empty());
+}
+
+TEST_CASE_TEMPLATE("disk: an open file keeps its bytes when its name goes", fixture, posix_fixture, sim_fixture) {
+  fixture f;
+  auto opened = make_file(f.it, "a", "kept");
+  REQUIRE(f.it.rename("a", "b"));
+  CHECK(read_all(*opened) == "kept");
+  REQUIRE(f.it.remove("b"));
+  CHECK(read_all(*opened) == "kept");
+}
+
+TEST_CASE_TEMPLATE("disk: a directory made durable syncs every parent", fixture, posix_fixture, sim_fixture) {
+  fixture f;
+  REQUIRE(make_dir_durable(f.it, "p/q/r"));
+  CHECK(f.it.exists("p/q/r"));
+  REQUIRE(f.it.sync_dir("p/q/r"));
+  CHECK_FALSE(f.it.sync_dir("p/none"));
+  CHECK(*f.it.free_bytes() > 0);
+}
+
+TEST_CASE("posix disk: files are private and errors name the path") {
+  posix_fixture f;
+  REQUIRE(f.it.make_dir("d"));
+  make_file(f.it, "d/a", "x");
+  struct stat found {};
+  REQUIRE(::stat((f.dir.path() + "/data/d/a").c_str(), &found) == 0);
+  CHECK((found.st_mode & 0777) == 0600);
+  REQUIRE(::stat((f.dir.path() + "/data/d").c_str(), &found) == 0);
+  CHECK((found.st_mode & 0777) == 0700);
+  auto bad = f.it.open("d/none", disk::mode::read);
+  REQUIRE(!bad);
+  CHECK(bad.err().message.find(f.dir.path() + "/data/d/none") != std::string::npos);
+}
+
+TEST_CASE("sim disk: synced bytes under a synced name survive every crash") {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    sim_disk it;
+    auto opened = make_file(it, "a", std::string(3000, 's'));
+    REQUIRE(opened->sync());
+    REQUIRE(it.sync_dir(""));
+    REQUIRE(opened->write_at(1024, as_bytes(std::string(1024, 'u'))));
+    it.crash(seed);
+    std::string after = text_at(it, "a");
+    REQUIRE(after.size() == 3000);
+    CHECK(after.substr(0, 1024) == std::string(1024, 's'));
+    CHECK(after.substr(2048) == std::string(952, 's'));
+    CHECK_FALSE(opened->write_at(0, as_bytes("x")));
+  }
+}
+
+TEST_CASE("sim disk: unsynced sectors come and go one by one, and the last write tears at any byte") {
+  bool first_only = false;
+  bool second_only = false;
+  bool torn_inside = false;
+  bool all = false;
+  for (uint64_t seed = 1; seed <= 2000; ++seed) {
+    sim_disk it;
+    auto opened = make_file(it, "a", std::string(1024, '.'));
+    REQUIRE(opened->sync());
+    REQUIRE(it.sync_dir(""));
+    REQUIRE(opened->write_at(0, as_bytes(std::string(1024, 'w'))));
+    it.crash(seed);
+    std::string after = text_at(it, "a");
+    auto arrived = [&](size_t sector) { return after.substr(sector * 512, 512) == std::string(512, 'w'); };
+    auto lost = [&](size_t sector) { return after.substr(sector * 512, 512) == std::string(512, '.'); };
+    first_only |= arrived(0) && lost(1);
+    second_only |= lost(0) && arrived(1);
+    torn_inside |= (!arrived(0) && !lost(0)) || (!arrived(1) && !lost(1));
+    all |= arrived(0) && arrived(1);
+  }
+  CHECK(first_only);
+  CHECK(second_only);
+  CHECK(torn_inside);
+  CHECK(all);
+}
+
+TEST_CASE("sim disk: names appear and vanish until their directory is synced; a rename is atomic") {
+  bool vanished = false;
+  bool stayed = false;
+  bool renamed = false;
+  bool not_renamed = false;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    sim_disk it;
+    REQUIRE(make_file(it, "old", "x")->sync());
+    REQUIRE(it.sync_dir(""));
+    REQUIRE(make_file(it, "new", "y")->sync());
+    REQUIRE(it.rename("old", "moved"));
+    it.crash(seed);
+    (it.exists("new") ? stayed : vanished) = true;
+    CHECK(it.exists("old") != it.exists("moved"));
+    (it.exists("moved") ? renamed : not_renamed) = true;
+  }
+  CHECK(vanished);
+  CHECK(stayed);
+  CHECK(renamed);
+  CHECK(not_renamed);
+}
+
+TEST_CASE("sim disk: the same seed loses the same bytes") {
+  auto run = [](uint64_t seed) {
+    sim_disk it;
+    auto opened = make_file(it, "a", std::string(20000, 'a'));
+    REQUIRE(it.sync_dir(""));
+    REQUIRE(opened->write_at(5000, as_bytes(std::string(20000, 'b'))));
+    it.crash(seed);
+    return it.contents("a");
+  };
+  CHECK(run(7) == run(7));
+  CHECK(run(7) != run(8));
+}
+
+TEST_CASE("sim disk: after a failed sync the next one succeeds and the bytes are still not on the disk") {
+  bool lost = false;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    sim_disk it;
+    auto opened = make_file(it, "a", std::string(8192, '.'));
+    REQUIRE(opened->sync());
+    REQUIRE(it.sync_dir(""));
+    REQUIRE(opened->write_at(0, as_bytes(std::string(8192, 'w'))));
+    it.fail(sim_disk::op::sync, 1);
+    CHECK_FALSE(opened->sync());
+    CHECK(opened->sync());
+    CHECK(read_all(*opened) == std::string(8192, 'w'));
+    it.crash(seed);
+    lost |= text_at(it, "a") != std::string(8192, 'w');
+  }
+  CHECK(lost);
+}
+
+TEST_CASE("sim disk: faults hit the k-th operation, once or from then on") {
+  sim_disk it;
+  auto opened = make_file(it, "a", "");
+  it.fail(sim_disk::op::write, 2);
+  CHECK(opened->write_at(0, as_bytes("1")));
+  CHECK_FALSE(opened->write_at(1, as_bytes("2")));
+  CHECK(opened->write_at(2, as_bytes("3")));
+  it.fail(sim_disk::op::change, 2, true);
+  CHECK(opened->write_at(0, as_bytes("1")));
+  CHECK_FALSE(opened->sync());
+  CHECK_FALSE(it.rename("a", "b"));
+  it.heal();
+  CHECK(opened->sync());
+  CHECK(it.count(sim_disk::op::sync) == 2);
+  CHECK(it.failures() == 3);
+}
+
+TEST_CASE("sim disk: a full disk refuses growth, takes overwrites, and has room again after a removal") {
+  sim_disk it;
+  it.set_capacity(1000);
+  auto opened = make_file(it, "a", std::string(600, 'a'));
+  auto other = it.open("b", disk::mode::create);
+  REQUIRE(other);
+  auto grown = (*other)->write_at(0, as_bytes(std::string(500, 'b')));
+  REQUIRE(!grown);
+  CHECK(grown.err().code == errc::disk_full);
+  CHECK(opened->write_at(0, as_bytes(std::string(600, 'c'))));
+  REQUIRE(it.remove("a"));
+  CHECK((*other)->write_at(0, as_bytes(std::string(500, 'b'))));
+  CHECK(*it.free_bytes() == 500);
+}
+
+TEST_CASE("sim disk: a copy is a disk of its own") {
+  sim_disk it;
+  make_file(it, "a", "one");
+  auto twin = it.copy();
+  twin->flip_bit("a", 0, 0);
+  CHECK(text_at(it, "a") == "one");
+  CHECK(text_at(*twin, "a") == "nne");
+  twin->crash(3);
+  CHECK(text_at(*twin, "a") == "nne");
+}
+
+}  // namespace
+}  // namespace weir
