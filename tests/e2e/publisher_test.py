@@ -8,7 +8,7 @@ import tempfile
 import time
 import unittest
 
-from weir_e2e import CLI, LONG, PUBLISHER, BrokerTest, pb
+from weir_e2e import CLI, LOGDUMP, LONG, PUBLISHER, Broker, BrokerTest, pb
 
 SYSTEM_LOG = '/var/log/dpkg.log'
 BIG_BYTES = (100 if LONG else 10) << 20
@@ -223,6 +223,31 @@ class Cli(BrokerTest):
             process.kill()
             process.wait()
             process.stdout.close()
+
+
+class Logdump(unittest.TestCase):
+    def run_logdump(self, *arguments):
+        return subprocess.run([LOGDUMP, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+    def test_a_journal_in_words(self):
+        with Broker('--shards', '1') as broker:
+            stub = broker.streams()
+            self.assertTrue(stub.CreateStream(pb.CreateStreamRequest(config=pb.StreamConfigPb(name='s'))).success)
+            for number in range(10):
+                self.assertTrue(stub.Publish(pb.PublishRequest(stream='s', subject='a.b', payload=b'hello %d' % number)).success)
+            self.assertEqual(broker.stop(), 0)
+            segments = [os.path.join(at, name) for at, _, names in os.walk(broker.data) for name in names
+                        if name.endswith('.wj') and not name.startswith('free')]
+            dumped = self.run_logdump('--payloads', *segments)
+            self.assertEqual(dumped.returncode, 0, dumped.stdout + dumped.stderr)
+            for number in range(10):
+                self.assertIn(f'seq {number + 1} time', dumped.stdout)
+                self.assertIn(f'hello {number}', dumped.stdout)
+            with open(segments[0], 'r+b') as file:
+                file.seek(4096 + 40)
+                file.write(b'damage')
+            self.assertEqual(self.run_logdump(*segments).returncode, 1)
+        self.assertEqual(self.run_logdump('/nonexistent').returncode, 2)
 
 
 if __name__ == '__main__':

@@ -23,6 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 SERVER = os.environ.get('WEIR_SERVER', os.path.join(ROOT, 'build/bin/weir-server'))
 PUBLISHER = os.environ.get('WEIR_PUBLISHER', os.path.join(ROOT, 'build/bin/weir-publisher'))
 CLI = os.environ.get('WEIR_CLI', os.path.join(ROOT, 'build/bin/weir'))
+LOGDUMP = os.environ.get('WEIR_LOGDUMP', os.path.join(ROOT, 'build/bin/logdump'))
 LONG = os.environ.get('WEIR_LONG') == '1'
 START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 60
