@@ -81,6 +81,7 @@ CLI::Option* add_server(CLI::App& app, std::string& target) {
   return app.add_option(name, target, "HOST:PORT of the broker")
       ->type_name("HOST:PORT")
       ->check(CLI::Validator(check, ""))
+      ->take_last()
       ->capture_default_str();
 }
 
