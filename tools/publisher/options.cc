@@ -38,7 +38,8 @@ std::optional<int> parse_options(int argc, const char* const* argv, publisher_op
   add_number(app, "--rate", options.rate, 0, 1e7,
              "messages a second, 0 is full speed; latency then counts from the "
              "moment a message was due");
-  add_count(app, "--in-flight", options.in_flight, 1, in_flight_max, "unanswered messages at a time (default 256)");
+  add_count(app, "--in-flight", options.in_flight, 1, in_flight_max,
+            "unanswered messages at a time (default 256); 1 keeps the order of the file");
   add_count(app, "--connections", options.connections, 1, connections_max,
             "connections to spread them over (default 1)");
   add_count(app, "--errors-max", options.errors_max, 1, UINT64_MAX, "give up after this many errors (default 1000)");
