@@ -17,6 +17,7 @@ class model_run {
     real_.limits = small_limits();
     real_.storage.journal.segment_bytes = 64u << 10;
     real_.storage.journal.batch_bytes_max = 16u << 10;
+    real_.storage.cache_bytes_max = seed % 2 == 0 ? 4u << 10 : 1u << 20;
     REQUIRE(real_.open());
     follow_clock();
     next_sweep_ms_ = naive_.mono_ms + static_cast<int64_t>(real_.limits.retention_sweep_ms);
@@ -40,7 +41,7 @@ class model_run {
     if (dice < 957) return ack();
     if (dice < 995) return advance();
     if (dice < 998) return list_streams();
-    if (random_() % 10 == 0) restart();
+    if (one_in(2)) restart();
   }
 
   void check_everything() {
@@ -347,7 +348,7 @@ class model_run {
 };
 
 TEST_CASE("shard: answers every random operation as the naive model does, across restarts") {
-  const seed_range seeds = test_seeds(3, 10);
+  const seed_range seeds = test_seeds(10, 50);
   const int operations = long_tests() ? 100'000 : 10'000;
   for (uint64_t seed = seeds.first; seed < seeds.last; ++seed) {
     std::printf("model: seed %llu, %d operations\n", static_cast<unsigned long long>(seed), operations);
