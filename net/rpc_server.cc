@@ -14,6 +14,8 @@
 namespace weir {
 namespace {
 
+constexpr auto goodbye = std::chrono::milliseconds(200);  // for clients to take note
+
 void limit_transport(grpc::ServerBuilder& builder, const rpc_settings& settings) {
   auto set = [&builder](const char* name, size_t value) { builder.AddChannelArgument(name, static_cast<int>(value)); };
   builder.SetMaxReceiveMessageSize(static_cast<int>(settings.receive_bytes_max));
@@ -68,8 +70,8 @@ void rpc_server::hand_over(int connection) {
   door_->HandleNewConnection(&accepted);
 }
 
-void rpc_server::shutdown(std::chrono::system_clock::time_point deadline) {
-  server_->Shutdown(deadline);
+void rpc_server::shutdown() {
+  server_->Shutdown(std::chrono::system_clock::now() + goodbye);
 }
 
 }  // namespace weir
