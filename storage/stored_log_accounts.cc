@@ -285,9 +285,10 @@ task<result<void>> stored_log::resolve_first(std::string subject) {
       co_return ok();
     }
     seq_no first = line.last;
-    while (node->before != seq_no()) {
+    // A link may lead to what was settled since.
+    while (const tail_node* before = tail_.find(node->before)) {
       first = node->before;
-      node = tail_.find(first);
+      node = before;
     }
     line.first = first;
     line.first_bytes = node->size;
