@@ -48,11 +48,11 @@ std::string shard_impl::encode_state() {
     for (const auto& [name, at] : in->consumers) one.consumers.push_back(record_of(*at));
     all.streams.push_back(std::move(one));
   }
-  return encode_snapshot(all);
+  return encode_shard(all);
 }
 
 result<void> shard_impl::load_state(byte_span bytes) {
-  auto state = decode_snapshot(bytes);
+  auto state = decode_shard(bytes);
   if (!state) return state.err();
   // A store may try an older snapshot after a newer one: begin from nothing.
   streams_.clear();
@@ -79,8 +79,17 @@ result<void> shard_impl::apply(stream_id id, byte_span bytes) {
 
 result<void> shard_impl::adopt(stream_id id, byte_span label) {
   auto stream = decode_label(label);
-  if (!stream) return stream.err();
-  restore_stream(id, *stream);
+  if (stream) {
+    restore_stream(id, *stream);
+    return ok();
+  }
+  // Only its messages are left: they get a stream with defaults, under a name that says so.
+  stream_record bare;
+  bare.config.name = "recovered-" + std::to_string(id.raw());
+  bare.config.block_size = default_block_size;
+  bare.config.level = durability::fsync;
+  bare.created_at = ports_.clock.wall();
+  restore_stream(id, bare);
   return ok();
 }
 

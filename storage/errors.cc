@@ -38,6 +38,7 @@ constexpr std::array table = {
     errc_info{errc::unimplemented, "unimplemented", status_unimplemented, retry_advice::never},
     errc_info{errc::foreign_directory, "foreign_directory", status_failed_precondition, retry_advice::after_change},
     errc_info{errc::locked, "locked", status_failed_precondition, retry_advice::later},
+    errc_info{errc::not_found, "not_found", status_not_found, retry_advice::after_change},
 };
 
 }  // namespace

@@ -28,6 +28,7 @@ enum class errc : uint8_t {
   unimplemented,       // a feature that this version does not have; the message names it (ours)
   foreign_directory,   // the data directory belongs to someone else or another version (ours)
   locked,              // the data directory is in use by another process (ours)
+  not_found,           // asked for by name, and none of the above (ours)
 };
 
 // What a client should do about it.

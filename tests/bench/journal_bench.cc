@@ -15,7 +15,7 @@
 #include "storage/posix_disk.h"
 #include "storage/record.h"
 #include "tests/bench/null_disk.h"
-#include "tests/bench/thread_lane.h"
+#include "tests/sim/thread_lane.h"
 #include "tests/sim/inline_lane.h"
 #include "tests/sim/temp_dir.h"
 

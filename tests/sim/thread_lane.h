@@ -1,4 +1,4 @@
-// A commit lane for benchmarks: one thread does the work in order; the owner runs what is done when it asks.
+// A commit lane with a real thread: it does the work in order; the owner runs what is done when it asks.
 #pragma once
 
 #include <condition_variable>

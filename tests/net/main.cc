@@ -1,0 +1,13 @@
+// The test program of net: gRPC is set up as in the server before anything uses it.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+
+#include <csignal>
+
+#include "net/rpc_server.h"
+
+int main(int argc, char** argv) {
+  weir::prepare_grpc("poll");
+  std::signal(SIGPIPE, SIG_IGN);
+  return doctest::Context(argc, argv).run();
+}
