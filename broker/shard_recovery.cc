@@ -18,9 +18,19 @@ result<void> shard_impl::recover(const std::string& dir, const store_config& sto
   return ok();
 }
 
+// A removal that the journal told after a delivery takes the message out of the pending set.
+void shard_impl::forget_removed(const stream_log& log, consumer& at) {
+  at.forget_before(log.stats().first);
+  std::vector<seq_no> removed;
+  at.pending().for_each([&log, &removed](const pending_set::entry& one) {
+    if (!log.is_live(one.seq)) removed.push_back(one.seq);
+  });
+  for (const seq_no seq : removed) at.forget(seq);
+}
+
 void shard_impl::finish_recovery() {
   for (const auto& [id, in] : by_id_) {
-    for (const auto& [name, at] : in->consumers) at->forget_before(in->log().stats().first);
+    for (const auto& [name, at] : in->consumers) forget_removed(in->log(), *at);
   }
   journal& log = journal_of();
   log.on_progress = [this, before = std::move(log.on_progress)] {
