@@ -47,6 +47,8 @@ class local_ref {
   T* operator->() const { return counted_; }
   T& operator*() const { return *counted_; }
   bool operator==(const local_ref&) const = default;
+  // True if nobody else holds it.
+  bool unique() const { return counted_ != nullptr && counted_->refs_ == 1; }
 
  private:
   T* counted_ = nullptr;

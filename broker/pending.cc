@@ -84,12 +84,18 @@ void pending_set::drop_stale_alarms() {
   std::make_heap(alarms_.begin(), alarms_.end(), later());
 }
 
-void pending_set::expire(mono_ns now) {
+void pending_set::expire(mono_ns now, uint32_t deliveries_max, std::vector<seq_no>& exhausted) {
   while (!alarms_.empty() && alarms_.front().deadline <= now) {
     const alarm next = alarms_.front();
     std::pop_heap(alarms_.begin(), alarms_.end(), later());
     alarms_.pop_back();
-    if (holds(next)) make_due(next.seq);
+    if (!holds(next)) continue;
+    if (find(next.seq)->deliveries < deliveries_max) {
+      make_due(next.seq);
+    } else {
+      erase(next.seq);
+      exhausted.push_back(next.seq);
+    }
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <vector>
 
 #include "storage/ids.h"
 #include "storage/time.h"
@@ -36,12 +37,15 @@ class pending_set {
   // Everything below `first_kept` leaves.
   void erase_before(seq_no first_kept);
 
-  // Moves what is past its deadline to the redelivery queue. `now` never goes back.
-  void expire(mono_ns now);
+  // Moves what is past its deadline to the redelivery queue; what had `deliveries_max` attempts leaves the set instead
+  // and is appended to `exhausted`. `now` never goes back.
+  void expire(mono_ns now, uint32_t deliveries_max, std::vector<seq_no>& exhausted);
   // Takes the lowest sequence out of the redelivery queue; it stays pending and is either put() again or made_due().
   std::optional<entry> take_due();
   void make_due(seq_no seq);
   bool has_due();
+  // The sequence take_due() would take; has_due().
+  seq_no first_due() const { return due_.front(); }
   // When expire() has something to do next; nullopt: nothing is scheduled.
   std::optional<mono_ns> next_deadline();
 

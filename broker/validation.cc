@@ -2,6 +2,8 @@
 
 #include <cstdio>
 
+#include "storage/utf8.h"
+
 namespace weir {
 namespace {
 
@@ -11,16 +13,6 @@ std::string number(uint64_t value) {
 
 error bad_config(std::string_view field, const std::string& rule) {
   return fail(errc::invalid_config, std::string(field) + ": " + rule);
-}
-
-// C0 controls and DEL are single bytes; the C1 controls U+0080..U+009F are 0xC2 0x80..0x9F in UTF-8.
-bool has_control(std::string_view text) {
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto byte = static_cast<uint8_t>(text[i]);
-    if (byte < 0x20 || byte == 0x7f) return true;
-    if (byte == 0xc2 && i + 1 < text.size() && static_cast<uint8_t>(text[i + 1]) < 0xa0) return true;
-  }
-  return false;
 }
 
 result<void> check_duration(uint64_t ms, std::string_view field) {

@@ -8,14 +8,12 @@ std::string parent_of(const std::string& path) {
 }
 
 result<void> make_dir_durable(disk& where, const std::string& path) {
-  auto made = where.make_dir(path);
-  if (!made) return made;
-  for (std::string child = path; !child.empty();) {
-    child = parent_of(child);
-    auto synced = where.sync_dir(child);
-    if (!synced) return synced;
+  auto step = where.make_dir(path);
+  if (step) step = where.sync_dir("");
+  for (size_t slash = path.find('/'); step && slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    step = where.sync_dir(path.substr(0, slash));
   }
-  return ok();
+  return step;
 }
 
 }  // namespace weir

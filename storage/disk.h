@@ -50,7 +50,8 @@ class disk {
 
 // The directory a path is in; empty for the disk's own directory.
 std::string parent_of(const std::string& path);
-// make_dir, and every directory up to the disk's own synced, so that the new one survives a power cut.
+// make_dir, and every directory from the disk's own down to the new one's parent synced, so that it survives a power
+// cut.
 result<void> make_dir_durable(disk& where, const std::string& path);
 
 }  // namespace weir

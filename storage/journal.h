@@ -52,6 +52,8 @@ class journal_visitor {
   virtual result<void> on_entry(const journal_entry& entry) = 0;
   // Damage in the middle: entries that were certainly durable in [from, to) cannot be read; later ones can.
   virtual void on_hole(lsn from, lsn to) = 0;
+  // The torn tail that was cut: never acknowledged as durable, so nobody misses it.
+  virtual void on_cut(lsn /*from*/, lsn /*to*/) {}
 };
 
 struct journal_stats {

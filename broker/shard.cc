@@ -1,0 +1,205 @@
+#include "broker/shard_impl.h"
+
+namespace weir {
+
+result<std::unique_ptr<shard>> shard::open(const shard_ports& ports, std::string dir, const broker_limits& limits,
+                                           const store_config& storage) {
+  auto opened = std::make_unique<shard_impl>(ports, limits);
+  auto recovered = opened->recover(dir, storage);
+  if (!recovered) return recovered.err();
+  return std::unique_ptr<shard>(std::move(opened));
+}
+
+shard_impl::~shard_impl() {
+  tick_.stop();
+  sweep_.stop();
+}
+
+// --- deadlines ---
+
+void shard_impl::repeating::start(uint64_t period_ms) {
+  period_ms_ = period_ms;
+  const int64_t now = owner_.ports_.clock.mono().raw();
+  owner_.ports_.deadlines.arm(*this, mono_ns(now + static_cast<int64_t>(period_ms) * 1'000'000));
+}
+
+void shard_impl::repeating::expired() {
+  start(period_ms_);
+  (owner_.*action_)();
+}
+
+void shard_impl::on_tick() {
+  store_->tick();
+  sweep_leaving();
+}
+
+void shard_impl::on_sweep() {
+  if (!trusted_wall()) return;
+  std::vector<stream_ref> aging;
+  for (const auto& [id, one] : by_id_) {
+    if (one->limits().has_age() && !one->pruning.held()) aging.push_back(one);
+  }
+  for (const stream_ref& one : aging) background_.spawn(prune_in_background(one, true));
+}
+
+task<uint64_t> shard_impl::prune(stream_ref in, bool ages) {
+  constexpr int fruitless_max = 3;  // what cannot be read now is tried again at the next sweep
+  uint64_t removed = 0;
+  int fruitless = 0;
+  co_await in->pruning.take();
+  while (!in->deleted && fruitless < fruitless_max) {
+    if (!in->ephemeral() && !journal_of().has_room(retention::room_bytes)) {
+      auto room = co_await journal_of().room(retention::room_bytes, true);
+      if (!room || in->deleted) break;
+    }
+    const std::optional<wall_ms> now = ages ? trusted_wall() : std::nullopt;
+    const retention::outcome done = in->enforce(now);
+    removed += done.removed;
+    if (!done.needs_load) break;
+    fruitless = done.removed == 0 ? fruitless + 1 : 0;
+    auto loaded = co_await in->limits().load();
+    if (!loaded) break;
+  }
+  counters_.pruned += removed;
+  in->pruning.release();
+  co_return removed;
+}
+
+task<void> shard_impl::prune_in_background(stream_ref in, bool ages) {
+  co_await prune(std::move(in), ages);
+}
+
+// --- what changed on disk ---
+
+void shard_impl::on_progress() {
+  if (store_->failed()) {
+    if (!taken_back_) {
+      taken_back_ = true;
+      undo_.revert_all();
+    }
+    return;
+  }
+  undo_.settle(journal_of().durable_end());
+  sweep_leaving();
+}
+
+void shard_impl::sweep_leaving() {
+  if (leaving_.empty() || store_->failed()) return;
+  const lsn durable_end = journal_of().durable_end();
+  std::erase_if(leaving_, [this, durable_end](const stream_ref& gone) {
+    if (gone->control_end > durable_end || !gone.unique()) return false;
+    store_->drop_log(gone->id());
+    return true;
+  });
+}
+
+void shard_impl::announce(watch_kind kind, const std::string& stream_name, const std::string& consumer_name) {
+  ports_.events.on_event(watch_event{kind, ports_.clock.wall(), stream_name, consumer_name});
+}
+
+// --- looking up and waiting ---
+
+error shard_impl::unavailable() const {
+  return fail(errc::unavailable, "the broker is stopping");
+}
+
+error shard_impl::read_only() const {
+  return fail(errc::storage_failed,
+              "a write or sync of this shard's journal failed; the shard is read-only until the broker is restarted");
+}
+
+stream* shard_impl::find(std::string_view name) {
+  const auto at = streams_.find(name);
+  return at == streams_.end() ? nullptr : at->second.get();
+}
+
+task<result<shard_impl::stream_ref>> shard_impl::existing(std::string name) {
+  for (;;) {
+    if (stream* found = find(name)) co_return stream_ref(found);
+    const lsn seen = control_end_;
+    auto safe = co_await reached(durability::fsync, seen);
+    if (!safe || seen != control_end_) continue;
+    co_return fail(errc::no_such_stream, "stream " + quoted(name) + " does not exist");
+  }
+}
+
+task<result<shard_impl::place>> shard_impl::existing(std::string name, std::string consumer_name) {
+  for (;;) {
+    auto in = co_await existing(name);
+    if (!in) co_return in.err();
+    const auto at = (*in)->consumers.find(consumer_name);
+    if (at != (*in)->consumers.end()) co_return place{*in, at->second};
+    const lsn seen = (*in)->control_end;
+    auto safe = co_await reached(durability::fsync, seen);
+    if (!safe || seen != (*in)->control_end || (*in)->deleted) continue;
+    co_return fail(errc::no_such_consumer,
+                   "consumer " + quoted(consumer_name) + " does not exist in stream " + quoted(name));
+  }
+}
+
+task<result<void>> shard_impl::reached(durability level, lsn end) {
+  if (level == durability::memory || end == lsn() || taken_back_) co_return ok();
+  result<void> outcome;
+  if (level == durability::written) {
+    outcome = co_await journal_of().written(end);
+  } else {
+    outcome = co_await journal_of().durable(end);
+  }
+  if (!outcome) on_progress();  // whoever looks again after a failure must see what is left
+  co_return outcome;
+}
+
+task<bool> shard_impl::settled(stream_ref in) {
+  const lsn changed = std::max(in->log().last_change(), in->progress_end);
+  auto control = co_await reached(durability::fsync, in->control_end);
+  if (!control) co_return false;
+  auto data = co_await reached(in->level(), changed);
+  co_return static_cast<bool>(data);
+}
+
+task<result<void>> shard_impl::room_for(const stream_config& config, size_t bytes, bool use_reserve) {
+  if (config.ephemeral) co_return ok();
+  if (store_->failed()) co_return read_only();
+  if (journal_of().has_room(bytes)) co_return ok();
+  auto room = co_await journal_of().room(bytes, use_reserve);
+  co_return room;
+}
+
+lsn shard_impl::append_control(stream& in, const std::string& entry, std::function<void()> revert) {
+  if (in.ephemeral()) return lsn();
+  const lsn end = store_->append_state(in.id(), as_bytes(entry));
+  in.control_end = end;
+  undo_.add(end, std::move(revert));
+  return end;
+}
+
+// --- the whole shard ---
+
+shard_metrics shard_impl::metrics() const {
+  shard_metrics all = counters_;
+  all.streams = by_id_.size();
+  all.damaged_records = store_->report().damaged_records;
+  for (const auto& [id, one] : by_id_) {
+    all.consumers += one->consumers.size();
+    all.messages += one->log().stats().count;
+    all.bytes += one->log().stats().bytes;
+  }
+  all.journal = store_->log_journal().stats();
+  all.failed = store_->failed();
+  all.full = store_->full();
+  return all;
+}
+
+task<result<void>> shard_impl::stop() {
+  stopping_ = true;
+  tick_.stop();
+  sweep_.stop();
+  store_->flush();
+  co_await requests_.none_left();
+  co_await background_.close();
+  sweep_leaving();
+  auto closed = co_await store_->close();
+  co_return closed;
+}
+
+}  // namespace weir

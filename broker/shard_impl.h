@@ -1,0 +1,177 @@
+// The one implementation of shard (broker/shard.h): which streams there are, and the order of look, append, wait, answer.
+//
+// Every request follows one pattern: look at state; if journal room or a read must be waited for, wait and look again;
+// apply the change in memory together with its journal entry; wait until the entry is as safe as promised; answer.
+// After a wait no pointer into a container is used again: requests hold streams and consumers by local_ref.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <unordered_map>
+
+#include "broker/clock_guard.h"
+#include "broker/shard.h"
+#include "broker/state_codec.h"
+#include "broker/stream.h"
+#include "broker/undo.h"
+#include "broker/validation.h"
+#include "broker/waiting.h"
+
+namespace weir {
+
+class shard_impl final : public shard, private store_client {
+ public:
+  shard_impl(const shard_ports& ports, const broker_limits& limits) : ports_(ports), limits_(limits) {}
+  ~shard_impl() override;
+  // Blocking recovery; the first call.
+  result<void> recover(const std::string& dir, const store_config& storage);
+
+  task<result<stream_info>> create_stream(stream_config config) override;
+  task<result<void>> delete_stream(std::string name) override;
+  task<result<stream_info>> get_stream(std::string name) override;
+  task<result<std::vector<std::string>>> list_streams() override;
+  task<result<update_outcome>> update_stream(stream_update update) override;
+
+  task<result<published>> publish(publish_request request) override;
+  task<result<std::optional<found_record>>> read_latest(std::string stream, std::string subject) override;
+  task<result<std::vector<std::string>>> list_subjects(std::string stream, std::string prefix) override;
+  task<result<scan_result>> scan_subject(scan_query query) override;
+
+  task<result<consumer_info>> create_consumer(std::string stream, consumer_config config) override;
+  task<result<void>> delete_consumer(std::string stream, std::string consumer) override;
+  task<result<std::vector<consumer_info>>> list_consumers(std::string stream) override;
+  task<result<consumer_info>> get_consumer(std::string stream, std::string consumer) override;
+  task<result<fetch_outcome>> fetch(std::string stream, std::string consumer, uint32_t batch_size) override;
+  task<result<void>> ack(std::string stream, std::string consumer, seq_no seq) override;
+
+  void end_of_turn() override { store_->flush(); }
+  shard_metrics metrics() const override;
+  const recovery_report& recovery() const override { return store_->report(); }
+  task<result<void>> stop() override;
+
+ private:
+  using stream_ref = local_ref<stream>;
+  using consumer_ref = local_ref<consumer>;
+
+  struct name_hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view name) const noexcept { return std::hash<std::string_view>()(name); }
+  };
+
+  // A deadline of the shard's own that comes back until the shard stops.
+  class repeating final : public timers::timer {
+   public:
+    repeating(shard_impl& owner, void (shard_impl::*action)()) : owner_(owner), action_(action) {}
+    void start(uint64_t period_ms);
+    void stop() { owner_.ports_.deadlines.disarm(*this); }
+    void expired() override;
+
+   private:
+    shard_impl& owner_;
+    void (shard_impl::*action_)();
+    uint64_t period_ms_ = 0;
+  };
+
+  // A stream and one of its consumers, held.
+  struct place {
+    stream_ref in;
+    consumer_ref at;
+    bool gone() const { return in->deleted || at->deleted; }
+  };
+
+  // --- shard.cc: looking things up, waiting, background work ---
+  journal& journal_of() { return store_->log_journal(); }
+  error unavailable() const;
+  error read_only() const;
+  stream* find(std::string_view name);
+  // The stream, or no_such_stream once its absence is durable.
+  task<result<stream_ref>> existing(std::string name);
+  task<result<place>> existing(std::string name, std::string consumer_name);
+  // Waits until `end` is as safe as the level says. After a failed disk: at once, because state was taken back.
+  task<result<void>> reached(durability level, lsn end);
+  // True when everything a read of this stream shows is safe; false: the disk failed meanwhile, look again.
+  task<bool> settled(stream_ref in);
+  // Journal room for an entry about a stream of this config; the right to it holds until the next suspension.
+  task<result<void>> room_for(const stream_config& config, size_t bytes, bool use_reserve);
+  // Journals an encoded entry for which there is room; `revert` takes the change back should it never become durable.
+  lsn append_control(stream& in, const std::string& entry, std::function<void()> revert);
+  void announce(watch_kind kind, const std::string& stream_name, const std::string& consumer_name);
+  void on_progress();
+  void on_tick();
+  void on_sweep();
+  // Applies the limits, ages included if asked; resolves with how many messages went.
+  task<uint64_t> prune(stream_ref in, bool ages);
+  task<void> prune_in_background(stream_ref in, bool ages);
+  std::optional<wall_ms> trusted_wall() { return guard_.trusted(ports_.clock.mono(), ports_.clock.wall()); }
+
+  // --- shard_streams.cc ---
+  result<void> can_create(const stream_config& config) const;
+  stream_ref add_stream(stream_id id, const stream_record& record);
+  void remove_stream(const stream_ref& gone);
+  void bring_back(const stream_ref& back);
+  void sweep_leaving();
+
+  // --- shard_messages.cc ---
+  result<void> admit(const stream& in, const publish_request& request) const;
+  result<void> fits_limits(const stream& in, const record_fields& fields) const;
+  error wrong_revision(std::string_view subject, uint64_t expected, seq_no current) const;
+
+  // --- shard_consumers.cc ---
+  task<result<seq_no>> start_of(stream_ref in, consumer_config config);
+  seq_no last_matching(const stream& in, const subject_filter& filter) const;
+  // What is unjournaled about the consumer goes into the journal if there is room; nobody waits for it.
+  void journal_progress_lazily(stream& in, consumer& at);
+  // The same when there is room for progress_bytes().
+  lsn journal_progress(stream& in, consumer& at);
+  size_t progress_bytes(const consumer& at);
+  void expire(stream& in, consumer& at);
+  struct budget {
+    size_t messages = 0;
+    size_t bytes = 0;
+  };
+  task<result<void>> redeliver(place held, budget& left, fetch_outcome& out);
+  task<result<void>> deliver_new(place held, budget& left, fetch_outcome& out);
+  bool hand_out(const place& held, found_record& record, budget& left, fetch_outcome& out);
+
+  // --- shard_recovery.cc: store_client ---
+  void attach(store& opening) override { opening_ = &opening; }
+  std::string encode_state() override;
+  result<void> load_state(byte_span state) override;
+  result<void> apply(stream_id id, byte_span entry) override;
+  result<void> adopt(stream_id id, byte_span label) override;
+  stream* find(stream_id id);
+  void restore_stream(stream_id id, const stream_record& record);
+  void restore_consumer(stream& in, const consumer_record& record);
+  void restore_runs(stream& in, consumer& at, const std::vector<consumer_delta::run>& runs);
+  void apply_to(stream_id id, const stream_created& entry);
+  void apply_to(stream_id id, const stream_deleted& entry);
+  void apply_to(stream_id id, const stream_updated& entry);
+  void apply_to(stream_id id, const consumer_state& entry);
+  void apply_to(stream_id id, const consumer_deleted& entry);
+  void apply_to(stream_id id, const consumer_progress& entry);
+  void finish_recovery();
+
+  const shard_ports ports_;
+  const broker_limits limits_;
+  std::unique_ptr<store> store_;
+  store* opening_ = nullptr;  // only while recover() runs
+
+  std::unordered_map<std::string, stream_ref, name_hash, std::equal_to<>> streams_;
+  std::map<stream_id, stream_ref> by_id_;  // the same streams
+  std::vector<stream_ref> leaving_;        // deleted, their logs not dropped yet
+  uint64_t next_stream_ = 1;
+  lsn control_end_;  // end of the last entry that changed which streams there are
+  undo_list undo_;
+  bool taken_back_ = false;  // the disk failed and undo_ ran
+
+  clock_guard guard_;
+  repeating tick_{*this, &shard_impl::on_tick};
+  repeating sweep_{*this, &shard_impl::on_sweep};
+  gate background_;
+  request_count requests_;
+  bool stopping_ = false;
+  shard_metrics counters_;
+  std::string scratch_;  // encoded progress, kept for its memory
+};
+
+}  // namespace weir

@@ -1,0 +1,218 @@
+// Messages by stream and subject: publish, latest, list, scan.
+#include "broker/shard_impl.h"
+
+namespace weir {
+namespace {
+
+constexpr uint64_t single_node_epoch = 0;  // clusters count from 1
+
+std::string number(uint64_t value) {
+  return std::to_string(value);
+}
+
+}  // namespace
+
+result<void> shard_impl::admit(const stream& in, const publish_request& request) const {
+  if (auto fine = check_literal_subject(request.subject, "subject", errc::subject_rejected); !fine) return fine;
+  if (!in.accepted().matches_all() && !in.accepted().matches(request.subject)) {
+    return fail(errc::subject_rejected,
+                "subject: " + quoted(request.subject) + " matches no filter of the stream's subjects_filter");
+  }
+  if (auto fine = check_message(request, in.config(), limits_); !fine) return fine;
+  if (in.ephemeral()) return ok();
+  if (store_->failed()) return read_only();
+  if (store_->full()) return fail(errc::disk_full, "the disk of this shard is full; nothing was stored");
+  return ok();
+}
+
+result<void> shard_impl::fits_limits(const stream& in, const record_fields& fields) const {
+  const retention_limits& limits = in.config().limits;
+  if (!limits.strict || !limits.max_bytes) return ok();
+  const size_t bytes = record_size(fields, in.log().stats().last.next());
+  if (bytes <= *limits.max_bytes) return ok();
+  return fail(errc::oversize, "message: " + number(bytes) + " bytes as stored, the stream keeps at most " +
+                                  number(*limits.max_bytes) + " (max_bytes with strict_limits)");
+}
+
+error shard_impl::wrong_revision(std::string_view subject, uint64_t expected, seq_no current) const {
+  return fail(errc::wrong_revision,
+              "expected_last_seq: " + number(expected) + ", the last message at subject " + quoted(subject) + " is " +
+                  number(current.raw()),
+              current.raw());
+}
+
+task<result<published>> shard_impl::publish(publish_request request) {
+  const request_count::guard inside(requests_);
+  if (stopping_) co_return unavailable();
+  record_fields fields;
+  fields.subject = request.subject;
+  fields.headers = request.headers;
+  fields.payload = request.payload;
+  stream* in = nullptr;
+  size_t granted = 0;
+  for (;;) {
+    in = find(request.stream);
+    if (in == nullptr) {
+      std::string name(request.stream);
+      auto found = co_await existing(std::move(name));
+      if (!found) co_return found.err();
+      granted = 0;
+      continue;
+    }
+    if (auto fine = admit(*in, request); !fine) co_return fine.err();
+    fields.time = request.ts_ms != 0 ? wall_ms(request.ts_ms) : ports_.clock.wall();
+    if (auto fine = fits_limits(*in, fields); !fine) co_return fine.err();
+    if (in->needs_exact(request.expected_last_seq.has_value())) {
+      const stream_ref held(in);
+      auto exact = co_await held->log().become_exact();
+      if (!exact) co_return exact.err();
+      granted = 0;
+      continue;
+    }
+    if (request.expected_last_seq) {
+      const seq_no current = in->last_at(request.subject);
+      if (current.raw() != *request.expected_last_seq) {
+        // What it saw may still be lost; nobody may learn of it before that is ruled out.
+        auto safe = co_await reached(in->level(), in->log().last_change());
+        if (!safe) co_return safe.err();
+        co_return wrong_revision(request.subject, *request.expected_last_seq, current);
+      }
+    }
+    if (in->ephemeral()) break;
+    const size_t bytes = in->publish_bytes(fields);
+    if (bytes <= granted || journal_of().has_room(bytes)) break;
+    auto room = co_await journal_of().room(bytes, false);
+    if (!room) co_return room.err();
+    granted = bytes;
+  }
+  const stream::appended done = in->append(fields, single_node_epoch);
+  ++counters_.published;
+  counters_.pruned += done.removed;
+  const durability level = in->level();
+  if (done.needs_load) {
+    stream_ref held(in);
+    if (in->config().limits.strict) {
+      co_await prune(std::move(held), false);
+    } else if (!in->pruning.held()) {
+      background_.spawn(prune_in_background(std::move(held), false));
+    }
+  }
+  if (level == durability::memory) co_return published{done.at.seq};
+  if (level == durability::written) {
+    auto written = co_await journal_of().written(done.at.end);
+    if (!written) co_return written.err();
+    co_return published{done.at.seq};
+  }
+  auto durable = co_await journal_of().durable(done.at.end);
+  if (!durable) co_return durable.err();
+  co_return published{done.at.seq};
+}
+
+task<result<std::optional<found_record>>> shard_impl::read_latest(std::string name, std::string subject) {
+  constexpr int tries_max = 100;  // each time the message was overwritten while it was read
+  const request_count::guard inside(requests_);
+  if (stopping_) co_return unavailable();
+  auto fine = check_literal_subject(subject, "subject", errc::invalid_argument);
+  if (!fine) co_return fine.err();
+  for (int tries = 0; tries < tries_max; ++tries) {
+    auto in = co_await existing(name);
+    if (!in) co_return in.err();
+    stream_log& log = (*in)->log();
+    if (!log.exact()) {
+      auto exact = co_await log.become_exact();
+      if (!exact) co_return exact.err();
+    }
+    if ((*in)->deleted) continue;
+    std::optional<found_record> latest;
+    const seq_no seq = (*in)->last_at(subject);
+    if (seq != seq_no()) {
+      scan_request wanted;
+      wanted.from = seq;
+      wanted.to = seq;
+      wanted.records_max = 1;
+      auto found = co_await log.scan(wanted);
+      if (!found) co_return found.err();
+      if (!found->damaged.empty()) {
+        co_return fail(errc::data_loss, "message " + number(seq.raw()) + " at subject " + quoted(subject) +
+                                            " is damaged on disk and cannot be read");
+      }
+      if (found->records.empty()) continue;
+      latest = std::move(found->records.front());
+    }
+    const bool safe = co_await settled(*in);
+    if (safe) co_return latest;
+  }
+  co_return fail(errc::unavailable, "subject " + quoted(subject) + " changed faster than it could be read");
+}
+
+task<result<std::vector<std::string>>> shard_impl::list_subjects(std::string name, std::string prefix) {
+  const request_count::guard inside(requests_);
+  if (stopping_) co_return unavailable();
+  for (;;) {
+    auto in = co_await existing(name);
+    if (!in) co_return in.err();
+    if (!(*in)->log().exact()) {
+      auto exact = co_await (*in)->log().become_exact();
+      if (!exact) co_return exact.err();
+      if ((*in)->deleted) continue;
+    }
+    std::vector<std::string> subjects;
+    bool too_many = false;
+    const size_t most = limits_.subjects_listed_max;
+    (*in)->log().for_each_subject(prefix, [&subjects, &too_many, most](const subject_info& one) {
+      too_many = subjects.size() >= most;
+      if (!too_many) subjects.emplace_back(one.name);
+      return !too_many;
+    });
+    if (too_many) {
+      co_return fail(errc::resource_exhausted, "prefix: more than " + number(most) +
+                                                   " subjects begin with it (subjects_listed_max); ask with a longer one");
+    }
+    const bool safe = co_await settled(*in);
+    if (safe) co_return subjects;
+  }
+}
+
+task<result<scan_result>> shard_impl::scan_subject(scan_query query) {
+  const request_count::guard inside(requests_);
+  if (stopping_) co_return unavailable();
+  auto fine = check_literal_subject(query.subject, "subject", errc::invalid_argument);
+  if (!fine) co_return fine.err();
+  const uint64_t limit = query.limit == 0 ? default_scan_limit : std::min(query.limit, limits_.scan_messages_max);
+  for (;;) {
+    auto in = co_await existing(query.stream);
+    if (!in) co_return in.err();
+    scan_result all;
+    size_t bytes = 0;
+    const seq_no last = (*in)->log().stats().last;
+    all.next = std::max(seq_no(query.from_seq), seq_no(1));
+    while (all.next <= last && all.records.size() < limit && bytes < limits_.fetch_bytes_max) {
+      scan_request wanted;
+      wanted.from = all.next;
+      wanted.to = last;
+      wanted.exact_subject = query.subject;
+      wanted.records_max = static_cast<size_t>(limit) - all.records.size();
+      wanted.bytes_max = limits_.fetch_bytes_max - bytes;
+      auto part = co_await (*in)->log().scan(wanted);
+      if (!part) co_return part.err();
+      for (found_record& one : part->records) {
+        if (!all.records.empty() && bytes + one.bytes.size() > limits_.fetch_bytes_max) {
+          part->next = one.seq;
+          bytes = limits_.fetch_bytes_max;
+          break;
+        }
+        bytes += one.bytes.size();
+        all.records.push_back(std::move(one));
+      }
+      for (const seq_no damaged : part->damaged) {
+        if (damaged < part->next) all.damaged.push_back(damaged);
+      }
+      all.next = part->next;
+    }
+    if ((*in)->deleted) continue;
+    const bool safe = co_await settled(*in);
+    if (safe) co_return all;
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,163 @@
+// What the store asks of the broker: its state for a snapshot, and its rebuilding from snapshots and journal entries.
+//
+// Entries may name streams or consumers that are not there (the journal can reach further back than what is known after
+// damage): those are skipped. Nothing here trusts a number it has not bounded.
+#include <algorithm>
+
+#include "broker/shard_impl.h"
+
+namespace weir {
+
+result<void> shard_impl::recover(const std::string& dir, const store_config& storage) {
+  store_client& client = *this;
+  auto opened = store::open(ports_.where, ports_.commits, ports_.pool, ports_.clock, dir, storage, client);
+  opening_ = nullptr;
+  if (!opened) return opened.err();
+  store_ = std::move(*opened);
+  finish_recovery();
+  return ok();
+}
+
+void shard_impl::finish_recovery() {
+  for (const auto& [id, in] : by_id_) {
+    for (const auto& [name, at] : in->consumers) at->forget_before(in->log().stats().first);
+  }
+  journal& log = journal_of();
+  log.on_progress = [this, before = std::move(log.on_progress)] {
+    if (before) before();
+    on_progress();
+  };
+  constexpr uint64_t tick_ms = 1'000;
+  tick_.start(tick_ms);
+  sweep_.start(limits_.retention_sweep_ms);
+  guard_.trusted(ports_.clock.mono(), ports_.clock.wall());
+}
+
+std::string shard_impl::encode_state() {
+  shard_snapshot all;
+  all.next_stream = next_stream_;
+  for (const stream_ref& gone : leaving_) {
+    if (!gone->ephemeral()) all.leaving.push_back(gone->id());
+  }
+  for (const auto& [id, in] : by_id_) {
+    if (in->ephemeral()) continue;
+    stream_snapshot one;
+    one.id = id;
+    one.stream = stream_record{in->config(), in->created_at()};
+    one.next_consumer = in->next_consumer;
+    for (const auto& [name, at] : in->consumers) one.consumers.push_back(record_of(*at));
+    all.streams.push_back(std::move(one));
+  }
+  return encode_snapshot(all);
+}
+
+result<void> shard_impl::load_state(byte_span bytes) {
+  auto state = decode_snapshot(bytes);
+  if (!state) return state.err();
+  // A store may try an older snapshot after a newer one: begin from nothing.
+  streams_.clear();
+  by_id_.clear();
+  next_stream_ = std::max<uint64_t>(state->next_stream, 1);
+  for (const stream_id id : state->leaving) {
+    if (opening_->log(id) != nullptr) opening_->drop_log(id);
+  }
+  for (const stream_snapshot& one : state->streams) {
+    restore_stream(one.id, one.stream);
+    stream& in = *by_id_[one.id];
+    for (const consumer_record& record : one.consumers) restore_consumer(in, record);
+    in.next_consumer = std::max(in.next_consumer, one.next_consumer);
+  }
+  return ok();
+}
+
+result<void> shard_impl::apply(stream_id id, byte_span bytes) {
+  auto entry = decode_entry(bytes);
+  if (!entry) return entry.err();
+  std::visit([this, id](const auto& one) { apply_to(id, one); }, *entry);
+  return ok();
+}
+
+result<void> shard_impl::adopt(stream_id id, byte_span label) {
+  auto stream = decode_label(label);
+  if (!stream) return stream.err();
+  restore_stream(id, *stream);
+  return ok();
+}
+
+stream* shard_impl::find(stream_id id) {
+  const auto at = by_id_.find(id);
+  return at == by_id_.end() ? nullptr : at->second.get();
+}
+
+void shard_impl::restore_stream(stream_id id, const stream_record& record) {
+  next_stream_ = std::max(next_stream_, id.raw() + 1);
+  if (stream* known = find(id)) {
+    if (known->config().name == record.config.name) known->set_config(record.config);
+    return;
+  }
+  // Another stream of this name can only be one whose deletion was lost to damage.
+  if (stream* other = find(record.config.name)) by_id_.erase(other->id());
+  add_stream(id, record);
+}
+
+void shard_impl::restore_consumer(stream& in, const consumer_record& record) {
+  const consumer_ref fresh = make_local<consumer>(record.number, record.config, record.created_at, record.next);
+  fresh->load(record.next, record.last_delivered, record.dropped);
+  restore_runs(in, *fresh, record.pending);
+  in.consumers[record.config.name] = fresh;
+  in.next_consumer = std::max(in.next_consumer, record.number + 1);
+}
+
+void shard_impl::restore_runs(stream& in, consumer& at, const std::vector<consumer_delta::run>& runs) {
+  const mono_ns now = ports_.clock.mono();
+  const seq_no last = in.log().stats().last;
+  for (const consumer_delta::run& one : runs) {
+    const seq_no end = std::min(seq_no(one.first.raw() + one.length), last.next());
+    for (seq_no seq = in.log().next_live(one.first); seq < end; seq = in.log().next_live(seq.next())) {
+      at.load_pending(seq, one.deliveries, now);
+    }
+  }
+}
+
+void shard_impl::apply_to(stream_id id, const stream_created& entry) {
+  restore_stream(id, entry.stream);
+}
+
+void shard_impl::apply_to(stream_id id, const stream_deleted&) {
+  next_stream_ = std::max(next_stream_, id.raw() + 1);
+  if (stream* gone = find(id)) {
+    const auto at = streams_.find(gone->config().name);
+    if (at != streams_.end() && at->second.get() == gone) streams_.erase(at);
+    by_id_.erase(id);
+  }
+  if (opening_->log(id) != nullptr) opening_->drop_log(id);
+}
+
+void shard_impl::apply_to(stream_id id, const stream_updated& entry) {
+  stream* in = find(id);
+  if (in != nullptr && in->config().name == entry.stream.config.name) in->set_config(entry.stream.config);
+}
+
+void shard_impl::apply_to(stream_id id, const consumer_state& entry) {
+  if (stream* in = find(id)) restore_consumer(*in, entry.consumer);
+}
+
+void shard_impl::apply_to(stream_id id, const consumer_deleted& entry) {
+  stream* in = find(id);
+  if (in == nullptr) return;
+  std::erase_if(in->consumers, [&entry](const auto& one) { return one.second->number() == entry.number; });
+}
+
+void shard_impl::apply_to(stream_id id, const consumer_progress& entry) {
+  stream* in = find(id);
+  if (in == nullptr) return;
+  for (const auto& [name, at] : in->consumers) {
+    if (at->number() != entry.number) continue;
+    at->load(entry.next, seq_no(), entry.dropped);
+    restore_runs(*in, *at, entry.delta.delivered);
+    for (const seq_no seq : entry.delta.gone) at->load_gone(seq);
+    return;
+  }
+}
+
+}  // namespace weir

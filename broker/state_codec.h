@@ -1,0 +1,97 @@
+// The broker's own bytes: what its `state` journal entries, its snapshots and its stream labels hold.
+//
+// Opaque to storage, which checksums them. All numbers are LEB128 varints unless noted, texts and blocks carry their
+// length in front. Blocks may grow at the end: a reader of this version skips what it does not know in a block; another
+// version byte is refused. Decoders never crash and never allocate more than the bytes could mean.
+//
+//   entry     u8 version = 1, u8 kind, then by kind
+//     1 stream_created    stream block
+//     2 stream_deleted    nothing
+//     3 stream_updated    stream block
+//     4 consumer_state    consumer block: creation, or the whole state when a delta would be longer
+//     5 consumer_deleted  number
+//     6 consumer_progress number, next, dropped, runs (delivered since), count, count x seq (acknowledged or given up)
+//   stream    block { signed created_at_ms, text name, count x filter text, u8 policy, max_age_ms, max_msgs, max_bytes
+//             (0 = none), flag strict, block_size, max_msg_bytes, flag ephemeral, max_msgs_per_subject, u8 level, count
+//             x metadata (text key, text value) }
+//   consumer  block { number, signed created_at_ms, text name, text filter, u8 policy, start_seq, signed start_time_ms,
+//             ack_wait_ms, max_deliver, text deliver_group, text dead_letter_subject, next, last_delivered, dropped,
+//             runs (pending) }
+//   runs      count, count x { signed (first - end of the run before), length, deliveries }
+//   snapshot  u8 version = 1, next stream id, count x id of deleted streams whose log may still be there, count x
+//             { stream id, stream block, next consumer number, count x consumer block }
+//   label     u8 version = 1, stream block
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "broker/consumer.h"
+#include "broker/types.h"
+#include "storage/result.h"
+
+namespace weir {
+
+struct stream_record {
+  stream_config config;
+  wall_ms created_at;
+};
+
+struct consumer_record {
+  uint32_t number = 0;
+  consumer_config config;
+  wall_ms created_at;
+  seq_no next;
+  seq_no last_delivered;
+  uint64_t dropped = 0;
+  std::vector<consumer_delta::run> pending;
+};
+
+struct stream_created {
+  stream_record stream;
+};
+struct stream_deleted {};
+struct stream_updated {
+  stream_record stream;
+};
+struct consumer_state {
+  consumer_record consumer;
+};
+struct consumer_deleted {
+  uint32_t number = 0;
+};
+struct consumer_progress {
+  uint32_t number = 0;
+  seq_no next;
+  uint64_t dropped = 0;
+  consumer_delta delta;
+};
+using state_entry =
+    std::variant<stream_created, stream_deleted, stream_updated, consumer_state, consumer_deleted, consumer_progress>;
+
+struct stream_snapshot {
+  stream_id id;
+  stream_record stream;
+  uint32_t next_consumer = 1;
+  std::vector<consumer_record> consumers;
+};
+struct shard_snapshot {
+  uint64_t next_stream = 1;
+  std::vector<stream_id> leaving;
+  std::vector<stream_snapshot> streams;
+};
+
+std::string encode_entry(const state_entry& entry);
+// Replaces `out`: what consumer::unjournaled() says, as consumer_progress or consumer_state. The hot path of acks.
+void encode_progress(std::string& out, const consumer& from);
+consumer_record record_of(const consumer& from);
+std::string encode_snapshot(const shard_snapshot& state);
+std::string encode_label(const stream_record& stream);
+
+// data_loss: not what an encoder wrote, or of another version.
+result<state_entry> decode_entry(byte_span bytes);
+result<shard_snapshot> decode_snapshot(byte_span bytes);
+result<stream_record> decode_label(byte_span bytes);
+
+}  // namespace weir

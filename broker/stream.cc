@@ -1,0 +1,88 @@
+#include "broker/stream.h"
+
+namespace weir {
+
+stream::stream(stream_id id, stream_config config, wall_ms created_at, stream_log& log)
+    : id_(id),
+      config_(std::move(config)),
+      accepted_(config_.subjects_filter),
+      created_at_(created_at),
+      log_(log),
+      retention_(log_, config_) {}
+
+seq_no stream::last_at(std::string_view subject) const {
+  const subject_info* found = log_.find_subject(subject);
+  return found == nullptr ? seq_no() : found->last;
+}
+
+bool stream::needs_exact(bool looks_at_subject) const {
+  if (log_.exact()) return false;
+  return looks_at_subject || config_.max_msgs_per_subject != 0;
+}
+
+size_t stream::publish_bytes(const record_fields& fields) const {
+  return log_.append_bytes(fields) + retention::room_bytes;
+}
+
+stream::appended stream::append(const record_fields& fields, uint64_t epoch) {
+  appended done;
+  done.at = log_.append(fields, epoch);
+  if (config_.max_msgs_per_subject != 0) done.removed = enforce_subject_cap(fields.subject);
+  if (retention_.over_bounds()) {
+    const retention::outcome pruned = enforce(std::nullopt);
+    done.removed += pruned.removed;
+    done.needs_load = pruned.needs_load;
+  }
+  return done;
+}
+
+uint64_t stream::enforce_subject_cap(std::string_view subject) {
+  const subject_info* found = log_.find_subject(subject);
+  if (found == nullptr || found->count <= config_.max_msgs_per_subject) return 0;
+  // One publish can exceed the cap by one message only: it is fixed at creation.
+  const seq_no oldest = found->first;
+  const uint64_t bytes_before = log_.stats().bytes;
+  one_seq_.assign(1, oldest);
+  const uint64_t removed = log_.remove(one_seq_);
+  if (removed == 0) return 0;
+  retention_.note_removed(oldest, bytes_before - log_.stats().bytes);
+  for (const auto& [name, one] : consumers) one->forget(oldest);
+  return removed;
+}
+
+retention::outcome stream::enforce(std::optional<wall_ms> now) {
+  const retention::outcome done = retention_.enforce(now);
+  if (done.removed != 0) {
+    const seq_no first = log_.stats().first;
+    for (const auto& [name, one] : consumers) one->forget_before(first);
+  }
+  return done;
+}
+
+stream_info stream::info() const {
+  stream_info all;
+  all.config = config_;
+  const log_stats& stats = log_.stats();
+  all.stats.last_seq = stats.last.raw();
+  all.stats.msg_count = stats.count;
+  all.stats.bytes = stats.bytes;
+  if (stats.count != 0) {
+    all.stats.first_block = (stats.first.raw() - 1) / config_.block_size;
+    all.stats.block_count = (stats.last.raw() - 1) / config_.block_size - all.stats.first_block + 1;
+  }
+  all.damaged_records = log_.damaged_count();
+  return all;
+}
+
+consumer_info stream::info_of(const consumer& one) const {
+  consumer_info all;
+  all.config = one.config();
+  all.ack_floor = one.ack_floor(log_.next_live(one.next())).raw();
+  all.last_delivered = one.last_delivered().raw();
+  all.created_at_ms = one.created_at().raw();
+  all.redelivered_dropped = one.dropped();
+  all.pending = one.pending().size();
+  return all;
+}
+
+}  // namespace weir

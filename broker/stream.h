@@ -1,0 +1,80 @@
+// One stream: its config, its log, its consumers, its retention.
+//
+// Owned by the shard, shared with the requests that are looking at it (local_ref); lives on the shard's thread. Borrows
+// its log from the store, which keeps it until drop_log(). Decides what a publish means beside the append: the cap of
+// its subject and the limits, in the same journal batch. Waiting and journaling of state are the shard's.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/consumer.h"
+#include "broker/local_ref.h"
+#include "broker/retention.h"
+#include "broker/types.h"
+#include "storage/stream_log.h"
+
+namespace weir {
+
+class stream final : public local_counted {
+ public:
+  stream(stream_id id, stream_config config, wall_ms created_at, stream_log& log);
+
+  stream_id id() const { return id_; }
+  const stream_config& config() const { return config_; }
+  void set_config(stream_config config) { config_ = std::move(config); }
+  const subject_filter& accepted() const { return accepted_; }
+  wall_ms created_at() const { return created_at_; }
+  durability level() const { return *config_.level; }
+  bool ephemeral() const { return config_.ephemeral; }
+  stream_log& log() { return log_; }
+  const stream_log& log() const { return log_; }
+
+  // Sequence of the last live message at the subject, durable or not; 0 if there is none.
+  seq_no last_at(std::string_view subject) const;
+
+  // True if the log must become exact() before the next publish may decide: by a subject or by bytes.
+  bool needs_exact(bool looks_at_subject) const;
+  // Journal payload a publish of these fields may take, the removals it causes included.
+  size_t publish_bytes(const record_fields& fields) const;
+
+  struct appended {
+    stream_log::appended at;
+    uint64_t removed = 0;     // by the subject's cap and the limits
+    bool needs_load = false;  // limits could not be decided: prune
+  };
+  // Has journal room for publish_bytes().
+  appended append(const record_fields& fields, uint64_t epoch);
+
+  // retention::enforce(), and what it removed leaves every consumer's pending set.
+  retention::outcome enforce(std::optional<wall_ms> now);
+  retention& limits() { return retention_; }
+
+  // Consumers by name.
+  std::map<std::string, local_ref<consumer>, std::less<>> consumers;
+  uint32_t next_consumer = 1;
+
+  stream_info info() const;
+  consumer_info info_of(const consumer& one) const;
+
+  turn pruning;        // one at a time: retention::load()
+  lsn created_end;     // end of the journal entry that created it
+  lsn control_end;     // of the last one about its config or the existence of a consumer
+  lsn progress_end;    // of the last one about what a consumer did
+  bool deleted = false;
+
+ private:
+  uint64_t enforce_subject_cap(std::string_view subject);
+
+  const stream_id id_;
+  stream_config config_;
+  const subject_filter accepted_;
+  const wall_ms created_at_;
+  stream_log& log_;
+  retention retention_;
+  std::vector<seq_no> one_seq_;  // kept for its memory
+};
+
+}  // namespace weir
