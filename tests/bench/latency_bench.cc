@@ -105,9 +105,10 @@ void print_row(const char* name, const nlohmann::json& row) {
 int main_of_bench(int argc, char** argv) {
   settings chosen;
   chosen.server.data_root = std::filesystem::temp_directory_path().string();
+  std::vector<std::string> more_arguments;
   CLI::App app("One publisher, one call in flight: Publish at fsync level against an empty RPC and one fdatasync.");
   app.add_option("--server", chosen.server.program, "the weir-server to start")->capture_default_str();
-  app.add_option("--server-arg", chosen.server.arguments, "its arguments")->capture_default_str();
+  app.add_option("--server-arg", more_arguments, "one argument more for it")->allow_extra_args(false);
   app.add_option("--data-root", chosen.server.data_root, "folder for its data directory")->capture_default_str();
   app.add_option("--server-cpu", chosen.server.cpu, "the only processor it may use; default: any");
   app.add_option("--client-cpu", chosen.client_cpu, "the processor of this client")->capture_default_str();
@@ -116,6 +117,7 @@ int main_of_bench(int argc, char** argv) {
   app.add_option("--size", chosen.payload_bytes, "payload bytes")->check(CLI::Range(0, 16000))->capture_default_str();
   app.add_flag("--json", chosen.json, "one JSON object instead of a table");
   CLI11_PARSE(app, argc, argv);
+  chosen.server.arguments.insert(chosen.server.arguments.end(), more_arguments.begin(), more_arguments.end());
   pin_this_process(chosen.client_cpu);
   nlohmann::json report = measure(chosen);
   if (chosen.json) {

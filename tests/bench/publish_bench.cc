@@ -164,9 +164,10 @@ void run(const settings& chosen) {
 int main_of_bench(int argc, char** argv) {
   settings chosen;
   chosen.server.data_root = std::filesystem::temp_directory_path().string();
+  std::vector<std::string> more_arguments;
   CLI::App app("Unary Publish against an RPC that does nothing, one reactor, many calls in flight.");
   app.add_option("--server", chosen.server.program, "the weir-server to start")->capture_default_str();
-  app.add_option("--server-arg", chosen.server.arguments, "its arguments")->capture_default_str();
+  app.add_option("--server-arg", more_arguments, "one argument more for it")->allow_extra_args(false);
   app.add_option("--data-root", chosen.server.data_root, "folder for its data directory")->capture_default_str();
   app.add_option("--server-cpu", chosen.server.cpu, "the only processor it may use")->capture_default_str();
   app.add_option("--client-cpu", chosen.client_cpu, "the processor of this client")->capture_default_str();
@@ -179,6 +180,7 @@ int main_of_bench(int argc, char** argv) {
   app.add_flag("--profile", chosen.profile, "sample the server with perf during Publish");
   app.add_flag("--json", chosen.json, "one JSON object instead of tables");
   CLI11_PARSE(app, argc, argv);
+  chosen.server.arguments.insert(chosen.server.arguments.end(), more_arguments.begin(), more_arguments.end());
   pin_this_process(chosen.client_cpu);
   run(chosen);
   return 0;
