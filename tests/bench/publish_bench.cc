@@ -39,8 +39,9 @@ struct measured {
   std::vector<double> cpu_us;  // of the whole server, a call
   std::vector<double> busy;    // processors the server used
   std::vector<uint32_t> latencies_ns;
-  std::map<std::string, double> thread_us;  // a call, of the last round
-  double syncs_per_call = 0;
+  std::map<std::string, double> thread_seconds;
+  double syncs = 0;
+  double calls = 0;
 };
 
 double syncs(const server_process& server) {
@@ -57,13 +58,13 @@ void run_round(const settings& chosen, server_process& server, load_client& clie
   double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   auto calls = static_cast<double>(round.calls);
   double used = 0;
-  out.thread_us.clear();
   for (const auto& [name, seconds] : server.thread_seconds()) {
     double spent = seconds - before[name];
     used += spent;
-    out.thread_us[name] = spent / calls * 1e6;
+    out.thread_seconds[name] += spent;
   }
-  out.syncs_per_call = (syncs(server) - syncs_before) / calls;
+  out.syncs += syncs(server) - syncs_before;
+  out.calls += calls;
   out.rates.push_back(round.rate());
   out.cpu_us.push_back(used / calls * 1e6);
   out.busy.push_back(used / wall);
@@ -71,12 +72,14 @@ void run_round(const settings& chosen, server_process& server, load_client& clie
 }
 
 nlohmann::json to_json(measured& one) {
+  nlohmann::json threads = nlohmann::json::object();
+  for (const auto& [name, seconds] : one.thread_seconds) threads[name] = seconds / one.calls * 1e6;
   return {{"rate", median(one.rates)},
           {"server_cpu_us", median(one.cpu_us)},
           {"server_busy", median(one.busy)},
           {"p50_us", percentile_us(one.latencies_ns, 50)},
           {"p99_us", percentile_us(one.latencies_ns, 99)},
-          {"thread_us", one.thread_us}};
+          {"thread_us", threads}};
 }
 
 void print_row(const char* name, const nlohmann::json& row) {
@@ -121,7 +124,7 @@ nlohmann::json compare(const settings& chosen, server_process& server, load_clie
   }
   return {{"empty", to_json(of_empty)},
           {"publish", to_json(of_publish)},
-          {"syncs_per_publish", of_publish.syncs_per_call},
+          {"syncs_per_publish", of_publish.syncs / of_publish.calls},
           {"ratio", median(ratios)},
           {"cpu_ratio", median(of_empty.cpu_us) / median(of_publish.cpu_us)}};
 }
