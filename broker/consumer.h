@@ -70,7 +70,8 @@ class consumer final : public local_counted {
   void forget(seq_no seq) { pending_.erase(seq); }
   void forget_before(seq_no first_kept) { pending_.erase_before(first_kept); }
 
-  // Bytes encode_progress() may take for what is unjournaled and one acknowledgement more (a bound, if !journal_whole()).
+  // Bytes encode_progress() may take for what is unjournaled and one acknowledgement more (a bound, if
+  // !journal_whole()).
   size_t progress_bytes_max() const;
   // What the journal does not know yet.
   const consumer_delta& unjournaled() const { return delta_; }
@@ -83,9 +84,9 @@ class consumer final : public local_counted {
   void load_pending(seq_no seq, uint32_t deliveries, mono_ns now);
   void load_gone(seq_no seq) { pending_.erase(seq); }
 
-  turn fetching;       // one fetch reads at a time
-  lsn created_end;     // end of the journal entry that made it
-  lsn changed_end;     // end of the last journal entry about its state
+  turn fetching;    // one fetch reads at a time
+  lsn created_end;  // end of the journal entry that made it
+  lsn changed_end;  // end of the last journal entry about its state
   bool deleted = false;
 
  private:

@@ -1,8 +1,8 @@
 // The messages of one consumer that are delivered and not acknowledged.
 //
 // Owned by its consumer. Every operation is O(1) or O(log n) (amortised). A pending message takes at most 64 bytes: 24
-// in a queue ordered by sequence, 16 in a heap ordered by deadline, 8 while it waits for redelivery. What left is marked
-// and swept when it makes up a fifth; heap entries that no longer hold are skipped.
+// in a queue ordered by sequence, 16 in a heap ordered by deadline, 8 while it waits for redelivery. What left is
+// marked and swept when it makes up a fifth; heap entries that no longer hold are skipped.
 #pragma once
 
 #include <cstdint>

@@ -71,7 +71,7 @@ class retention {
 
   stream_log& log_;
   const stream_config& config_;
-  std::optional<front_block> front_;          // block-aligned mode
+  std::optional<front_block> front_;            // block-aligned mode
   std::deque<stream_log::live_record> window_;  // strict mode: the oldest messages, some may be gone meanwhile
   size_t window_limit_ = 0;
 };

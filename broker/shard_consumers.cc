@@ -84,9 +84,9 @@ task<result<consumer_info>> shard_impl::create_consumer(std::string stream_name,
                      "consumer " + quoted(given.name) + " exists already in stream " + quoted(stream_name));
     }
     if (in->consumers.size() >= limits_.consumers_max) {
-      co_return fail(errc::resource_exhausted,
-                     "consumers: the stream has " + std::to_string(in->consumers.size()) + ", at most " +
-                         std::to_string(limits_.consumers_max) + " are allowed (consumers_max)");
+      co_return fail(errc::resource_exhausted, "consumers: the stream has " + std::to_string(in->consumers.size()) +
+                                                   ", at most " + std::to_string(limits_.consumers_max) +
+                                                   " are allowed (consumers_max)");
     }
     auto start = co_await start_of(in, *config);
     if (!start) co_return start.err();
@@ -343,14 +343,18 @@ task<result<void>> shard_impl::deliver_new(place held, budget& left, fetch_outco
     auto found = co_await log.scan(wanted);
     if (!found) co_return found.err();
     if (held.gone()) co_return ok();
+    seq_no looked_at = found->next.prev();
     for (found_record& record : found->records) {
       if (!log.is_live(record.seq)) continue;  // removed while it was read
-      if (hand_out(held, record, left, out)) continue;
-      at.advance(record.seq);
-      co_return ok();
+      const bool fits = hand_out(held, record, left, out);
+      if (fits && left.messages != 0 && left.bytes != 0) continue;
+      looked_at = fits ? record.seq : record.seq.prev();
+      break;
     }
-    out.damaged.insert(out.damaged.end(), found->damaged.begin(), found->damaged.end());
-    at.advance(found->next);
+    for (const seq_no seq : found->damaged) {
+      if (seq <= looked_at) out.damaged.push_back(seq);
+    }
+    at.advance(looked_at.next());
   }
   co_return ok();
 }

@@ -1,4 +1,5 @@
-// The one implementation of shard (broker/shard.h): which streams there are, and the order of look, append, wait, answer.
+// The one implementation of shard (broker/shard.h): which streams there are, and the order of look, append, wait,
+// answer.
 //
 // Every request follows one pattern: look at state; if journal room or a read must be waited for, wait and look again;
 // apply the change in memory together with its journal entry; wait until the entry is as safe as promised; answer.
@@ -113,6 +114,15 @@ class shard_impl final : public shard, private store_client {
 
   // --- shard_messages.cc ---
   result<void> admit(const stream& in, const publish_request& request) const;
+  enum class publish_needs : uint8_t { nothing, existing_stream, exact_index, durable_conflict, room };
+  struct admission {
+    stream* in = nullptr;
+    record_fields fields;
+    size_t bytes = 0;    // of journal room
+    size_t granted = 0;  // so much was waited for
+  };
+  result<publish_needs> look(const publish_request& request, admission& to);
+  task<result<void>> admit_later(const publish_request& request, admission& to);
   result<void> fits_limits(const stream& in, const record_fields& fields) const;
   error wrong_revision(std::string_view subject, uint64_t expected, seq_no current) const;
 

@@ -41,70 +41,85 @@ error shard_impl::wrong_revision(std::string_view subject, uint64_t expected, se
               current.raw());
 }
 
-task<result<published>> shard_impl::publish(publish_request request) {
-  const request_count::guard inside(requests_);
-  if (stopping_) co_return unavailable();
-  record_fields fields;
-  fields.subject = request.subject;
-  fields.headers = request.headers;
-  fields.payload = request.payload;
-  stream* in = nullptr;
-  size_t granted = 0;
+// What a publish needs before it may append; everything is looked at, nothing is changed.
+result<shard_impl::publish_needs> shard_impl::look(const publish_request& request, admission& to) {
+  if (stopping_) return unavailable();
+  to.in = find(request.stream);
+  if (to.in == nullptr) return publish_needs::existing_stream;
+  const stream& in = *to.in;
+  if (auto fine = admit(in, request); !fine) return fine.err();
+  to.fields.subject = request.subject;
+  to.fields.headers = request.headers;
+  to.fields.payload = request.payload;
+  to.fields.time = request.ts_ms != 0 ? wall_ms(request.ts_ms) : ports_.clock.wall();
+  if (auto fine = fits_limits(in, to.fields); !fine) return fine.err();
+  if (in.needs_exact(request.expected_last_seq.has_value())) return publish_needs::exact_index;
+  if (request.expected_last_seq && in.last_at(request.subject).raw() != *request.expected_last_seq) {
+    return publish_needs::durable_conflict;
+  }
+  if (in.ephemeral()) return publish_needs::nothing;
+  to.bytes = in.publish_bytes(to.fields);
+  return to.bytes <= to.granted || journal_of().has_room(to.bytes) ? publish_needs::nothing : publish_needs::room;
+}
+
+// Waits for whatever look() asks for until it asks for nothing; nothing is awaited after that.
+task<result<void>> shard_impl::admit_later(const publish_request& request, admission& to) {
   for (;;) {
-    in = find(request.stream);
-    if (in == nullptr) {
+    auto needed = look(request, to);
+    if (!needed) co_return needed.err();
+    if (*needed == publish_needs::nothing) co_return ok();
+    if (*needed == publish_needs::room) {
+      auto room = co_await journal_of().room(to.bytes, false);
+      if (!room) co_return room.err();
+      to.granted = to.bytes;
+      continue;
+    }
+    to.granted = 0;
+    if (*needed == publish_needs::existing_stream) {
       std::string name(request.stream);
       auto found = co_await existing(std::move(name));
       if (!found) co_return found.err();
-      granted = 0;
       continue;
     }
-    if (auto fine = admit(*in, request); !fine) co_return fine.err();
-    fields.time = request.ts_ms != 0 ? wall_ms(request.ts_ms) : ports_.clock.wall();
-    if (auto fine = fits_limits(*in, fields); !fine) co_return fine.err();
-    if (in->needs_exact(request.expected_last_seq.has_value())) {
-      const stream_ref held(in);
+    const stream_ref held(to.in);
+    if (*needed == publish_needs::exact_index) {
       auto exact = co_await held->log().become_exact();
       if (!exact) co_return exact.err();
-      granted = 0;
       continue;
     }
-    if (request.expected_last_seq) {
-      const seq_no current = in->last_at(request.subject);
-      if (current.raw() != *request.expected_last_seq) {
-        // What it saw may still be lost; nobody may learn of it before that is ruled out.
-        auto safe = co_await reached(in->level(), in->log().last_change());
-        if (!safe) co_return safe.err();
-        co_return wrong_revision(request.subject, *request.expected_last_seq, current);
-      }
-    }
-    if (in->ephemeral()) break;
-    const size_t bytes = in->publish_bytes(fields);
-    if (bytes <= granted || journal_of().has_room(bytes)) break;
-    auto room = co_await journal_of().room(bytes, false);
-    if (!room) co_return room.err();
-    granted = bytes;
+    // What the conflict saw may still be lost; nobody may learn of it before that is ruled out.
+    const seq_no current = held->last_at(request.subject);
+    auto safe = co_await reached(held->level(), held->log().last_change());
+    if (!safe) co_return safe.err();
+    co_return wrong_revision(request.subject, *request.expected_last_seq, current);
   }
-  const stream::appended done = in->append(fields, single_node_epoch);
+}
+
+// The hot path. Its frame is kept small: what seldom waits is in admit_later() and prune().
+task<result<published>> shard_impl::publish(publish_request request) {
+  const request_count::guard inside(requests_);
+  admission placed;
+  if (const auto needed = look(request, placed); !needed || *needed != publish_needs::nothing) {
+    auto admitted = co_await admit_later(request, placed);
+    if (!admitted) co_return admitted.err();
+  }
+  const durability level = placed.in->level();
+  const stream::appended done = placed.in->append(placed.fields, single_node_epoch);
   ++counters_.published;
   counters_.pruned += done.removed;
-  const durability level = in->level();
   if (done.needs_load) {
-    stream_ref held(in);
-    if (in->config().limits.strict) {
+    stream_ref held(placed.in);
+    if (placed.in->config().limits.strict) {
       co_await prune(std::move(held), false);
-    } else if (!in->pruning.held()) {
+    } else if (!placed.in->pruning.held()) {
       background_.spawn(prune_in_background(std::move(held), false));
     }
   }
   if (level == durability::memory) co_return published{done.at.seq};
-  if (level == durability::written) {
-    auto written = co_await journal_of().written(done.at.end);
-    if (!written) co_return written.err();
-    co_return published{done.at.seq};
-  }
-  auto durable = co_await journal_of().durable(done.at.end);
-  if (!durable) co_return durable.err();
+  journal::commit_awaiter wait =
+      level == durability::written ? journal_of().written(done.at.end) : journal_of().durable(done.at.end);
+  auto safe = co_await wait;
+  if (!safe) co_return safe.err();
   co_return published{done.at.seq};
 }
 
@@ -165,8 +180,9 @@ task<result<std::vector<std::string>>> shard_impl::list_subjects(std::string nam
       return !too_many;
     });
     if (too_many) {
-      co_return fail(errc::resource_exhausted, "prefix: more than " + number(most) +
-                                                   " subjects begin with it (subjects_listed_max); ask with a longer one");
+      co_return fail(
+          errc::resource_exhausted,
+          "prefix: more than " + number(most) + " subjects begin with it (subjects_listed_max); ask with a longer one");
     }
     const bool safe = co_await settled(*in);
     if (safe) co_return subjects;

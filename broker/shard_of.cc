@@ -1,4 +1,5 @@
-// FNV-1a 64 over the name's bytes, then the finalizer of MurmurHash3 (FNV's low bits alone mix badly), modulo the count.
+// FNV-1a 64 over the name's bytes, then the finalizer of MurmurHash3 (FNV's low bits alone mix badly), modulo the
+// count.
 #include "broker/shard.h"
 #include "storage/check.h"
 

@@ -48,11 +48,11 @@ std::string shard_impl::encode_state() {
     for (const auto& [name, at] : in->consumers) one.consumers.push_back(record_of(*at));
     all.streams.push_back(std::move(one));
   }
-  return encode_snapshot(all);
+  return encode_shard(all);
 }
 
 result<void> shard_impl::load_state(byte_span bytes) {
-  auto state = decode_snapshot(bytes);
+  auto state = decode_shard(bytes);
   if (!state) return state.err();
   // A store may try an older snapshot after a newer one: begin from nothing.
   streams_.clear();

@@ -259,7 +259,7 @@ void encode_progress(std::string& out, const consumer& from) {
   }
 }
 
-std::string encode_snapshot(const shard_snapshot& state) {
+std::string encode_shard(const shard_snapshot& state) {
   std::string out;
   state_writer to(out);
   to.u8(version);
@@ -318,7 +318,7 @@ result<state_entry> decode_entry(byte_span bytes) {
   return entry;
 }
 
-result<shard_snapshot> decode_snapshot(byte_span bytes) {
+result<shard_snapshot> decode_shard(byte_span bytes) {
   state_reader from(bytes);
   shard_snapshot state;
   const uint8_t found_version = from.u8();

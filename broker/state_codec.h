@@ -86,12 +86,12 @@ std::string encode_entry(const state_entry& entry);
 // Replaces `out`: what consumer::unjournaled() says, as consumer_progress or consumer_state. The hot path of acks.
 void encode_progress(std::string& out, const consumer& from);
 consumer_record record_of(const consumer& from);
-std::string encode_snapshot(const shard_snapshot& state);
+std::string encode_shard(const shard_snapshot& state);
 std::string encode_label(const stream_record& stream);
 
 // data_loss: not what an encoder wrote, or of another version.
 result<state_entry> decode_entry(byte_span bytes);
-result<shard_snapshot> decode_snapshot(byte_span bytes);
+result<shard_snapshot> decode_shard(byte_span bytes);
 result<stream_record> decode_label(byte_span bytes);
 
 }  // namespace weir

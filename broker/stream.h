@@ -59,10 +59,10 @@ class stream final : public local_counted {
   stream_info info() const;
   consumer_info info_of(const consumer& one) const;
 
-  turn pruning;        // one at a time: retention::load()
-  lsn created_end;     // end of the journal entry that created it
-  lsn control_end;     // of the last one about its config or the existence of a consumer
-  lsn progress_end;    // of the last one about what a consumer did
+  turn pruning;      // one at a time: retention::load()
+  lsn created_end;   // end of the journal entry that created it
+  lsn control_end;   // of the last one about its config or the existence of a consumer
+  lsn progress_end;  // of the last one about what a consumer did
   bool deleted = false;
 
  private:

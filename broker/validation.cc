@@ -37,9 +37,8 @@ result<void> check_metadata(const std::map<std::string, std::string>& metadata) 
 
 result<void> check_filters(const std::vector<std::string>& filters) {
   if (filters.size() > subject_filters_max) {
-    return bad_config("subjects_filter",
-                      number(filters.size()) + " filters, at most " + number(subject_filters_max) +
-                          " (subject_filters_max)");
+    return bad_config("subjects_filter", number(filters.size()) + " filters, at most " + number(subject_filters_max) +
+                                             " (subject_filters_max)");
   }
   for (size_t i = 0; i < filters.size(); ++i) {
     const std::string field = "subjects_filter[" + number(i) + "]";
@@ -60,8 +59,9 @@ result<void> check_level(const stream_config& config) {
       return bad_config("durability", "an ephemeral stream lives in memory, its only level is memory");
     case durability::replicated:
     case durability::durable:
-      return bad_config("durability", "the levels replicated and durable need a cluster; this is a single node, which "
-                                      "offers memory, written and fsync");
+      return bad_config("durability",
+                        "the levels replicated and durable need a cluster; this is a single node, which "
+                        "offers memory, written and fsync");
   }
   return bad_config("durability", number(static_cast<uint64_t>(*config.level)) + " is not a level (1-5)");
 }
@@ -167,8 +167,8 @@ result<stream_config> effective(stream_config config) {
   if (auto fine = check_filters(config.subjects_filter); !fine) return fine.err();
   if (auto fine = check_retention(config); !fine) return fine.err();
   if (config.block_size > block_size_max) {
-    return bad_config("block_size", number(config.block_size) + " messages, at most " + number(block_size_max) +
-                                        " (block_size_max)");
+    return bad_config("block_size",
+                      number(config.block_size) + " messages, at most " + number(block_size_max) + " (block_size_max)");
   }
   if (auto fine = check_level(config); !fine) return fine.err();
   if (auto fine = check_metadata(config.metadata); !fine) return fine.err();
@@ -245,9 +245,8 @@ result<header_totals> check_headers(byte_span encoded, const broker_limits& limi
     totals.bytes += key.size() + value.size();
   }
   if (totals.count > limits.headers_max) {
-    return fail(errc::oversize,
-                "headers: " + number(totals.count) + " headers, at most " + number(limits.headers_max) +
-                    " (headers_max)");
+    return fail(errc::oversize, "headers: " + number(totals.count) + " headers, at most " + number(limits.headers_max) +
+                                    " (headers_max)");
   }
   if (totals.bytes > limits.header_bytes_max) {
     return fail(errc::oversize, "headers: " + number(totals.bytes) + " bytes of keys and values, at most " +

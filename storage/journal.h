@@ -124,7 +124,8 @@ class journal {
   // Called on the shard's thread whenever durable_end or written_end moved, before the waiters resume; and when
   // poisoned.
   std::function<void()> on_progress;
-  // Called on the shard's thread when a segment was filled: the store starts a checkpoint.
+  // Called on the shard's thread when a segment was filled, or somebody waits because all are in use: the store starts
+  // a checkpoint, unless one is under way.
   std::function<void()> on_roll;
 
   // Segments that end at or before `keep` are recycled: the caller has made their content durable elsewhere.

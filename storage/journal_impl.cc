@@ -97,6 +97,9 @@ task<result<void>> journal_impl::room(size_t payload_bytes, bool use_reserve) {
   want_segments();
   verdict what = judge(payload_bytes, use_reserve);
   if (what == verdict::wait) flush();  // a full batch goes out now, not at the end of the turn
+  if (what == verdict::wait && segments_.size() >= config_.segments_max && !std::exchange(asked_to_release_, true)) {
+    if (on_roll) on_roll();
+  }
   for (bool woken = false;; woken = true) {
     what = judge(payload_bytes, use_reserve);
     bool behind_others = what == verdict::go && !woken && !queue.empty();
@@ -375,6 +378,7 @@ void journal_impl::release_before(lsn keep) {
     segments_.pop_front();
     keep_or_discard(std::move(freed.path), freed.header.bytes);
   }
+  asked_to_release_ = false;
   pool_.forget_full();
   if (pool_.ready() > 0) reserve_only_ = false;
   want_segments();

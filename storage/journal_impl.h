@@ -128,6 +128,7 @@ class journal_impl final : public journal {
   std::deque<segment> segments_;  // in use, oldest first
   std::shared_ptr<segment_file> current_file_;
   bool reserve_only_ = false;  // the current segment is the reserve: for those who free space
+  bool asked_to_release_ = false;
   uint64_t next_number_ = 1;
   uint64_t next_base_ = 0;
   segment_pool pool_;

@@ -24,9 +24,7 @@ void segment_pool::discard(std::string path) {
 result<void> segment_pool::make_now() {
   WEIR_CHECK(!on_lane_);
   begin_fill();
-  result<void> outcome;
-  while (outcome && step_.filled < segment_bytes_) outcome = run(step_);
-  return settle(outcome);
+  return settle(run(step_, segment_bytes_));
 }
 
 void segment_pool::make_more() {
@@ -79,9 +77,9 @@ result<void> segment_pool::settle(const result<void>& filled) {
   return ok();
 }
 
-result<void> segment_pool::run(step& work) {
+result<void> segment_pool::run(step& work, uint64_t bytes_max) {
   if (work.removes) return disk_.remove(work.path);
-  auto outcome = fill_some(work);
+  auto outcome = fill_some(work, bytes_max);
   if (!outcome && outcome.err().code == errc::disk_full && work.target != nullptr) {
     work.target.reset();
     auto removed = disk_.remove(work.path);  // half a file is of no use, and somebody may need the space
@@ -90,7 +88,7 @@ result<void> segment_pool::run(step& work) {
   return outcome;
 }
 
-result<void> segment_pool::fill_some(step& work) {
+result<void> segment_pool::fill_some(step& work, uint64_t bytes_max) {
   if (work.target == nullptr) {
     auto space = disk_.free_bytes();
     if (!space) return space.err();
@@ -103,7 +101,7 @@ result<void> segment_pool::fill_some(step& work) {
     work.target = std::move(*made);
   }
   static constexpr std::array<uint8_t, 64 * 1024> zeros{};
-  uint64_t end = std::min(segment_bytes_, work.filled + fill_step_bytes);
+  uint64_t end = std::min(segment_bytes_, work.filled + bytes_max);
   while (work.filled < end) {
     size_t size = std::min<size_t>(zeros.size(), end - work.filled);
     auto put = work.target->write_at(work.filled, {zeros.data(), size});

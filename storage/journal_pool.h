@@ -51,7 +51,7 @@ class segment_pool {
   // Bytes of a new file, or the removal of one.
   struct step final : job {
     explicit step(segment_pool& pool) : owner(pool) {}
-    void work() override { outcome = owner.run(*this); }
+    void work() override { outcome = owner.run(*this, fill_step_bytes); }
     void done() override { owner.step_done(); }
 
     segment_pool& owner;
@@ -66,8 +66,8 @@ class segment_pool {
   void submit_next();
   void step_done();
   result<void> settle(const result<void>& filled);
-  result<void> run(step& work);
-  result<void> fill_some(step& work);
+  result<void> run(step& work, uint64_t bytes_max);
+  result<void> fill_some(step& work, uint64_t bytes_max);
 
   disk& disk_;
   lane& lane_;

@@ -37,6 +37,8 @@ class subject_index {
   ordinal find_or_add(std::string_view name);
   line& at(ordinal which) { return chunks_[which / chunk_lines][which % chunk_lines]; }
   const line& at(ordinal which) const { return chunks_[which / chunk_lines][which % chunk_lines]; }
+  // Whether the ordinal was ever given out since the last clear(); an erased line is empty.
+  bool knows(ordinal which) const { return which < lines_; }
   void erase(ordinal which);
   void clear();
 

@@ -1,3 +1,6 @@
+#include "storage/posix_disk.h"
+#include "tests/sim/temp_dir.h"
+#include "tests/sim/thread_lane.h"
 #include "tests/storage/journal_fixture.h"
 
 namespace weir {
@@ -613,6 +616,90 @@ TEST_CASE("journal: a fresh journal crashed at any step opens again") {
       CHECK(f.j.it->has_room(5));
     }
   }
+}
+
+task<void> publish_often(journal& to, uint64_t stream, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    std::string payload = std::to_string(stream) + ":" + std::to_string(i);
+    auto room = co_await to.room(payload.size(), false);
+    REQUIRE(room);
+    lsn end = append(to, payload, stream);
+    auto outcome = co_await to.durable(end);
+    REQUIRE(outcome);
+  }
+}
+
+TEST_CASE("journal: with a commit thread and the real disk many publishers share few syncs and lose nothing") {
+  temp_dir dir;
+  posix_disk disk(dir.path());
+  manual_clock clock;
+  thread_lane lane;
+  remembering_visitor seen;
+  constexpr size_t publishers = 64;
+  constexpr size_t each = 100;
+  auto config = small_journal();
+  {
+    auto opened = journal::open(disk, lane, clock, "j", config, lsn(), seen);
+    REQUIRE(opened);
+    journal& j = **opened;
+    loose_tasks tasks;
+    for (uint64_t stream = 1; stream <= publishers; ++stream) tasks.spawn(publish_often(j, stream, each));
+    while (tasks.running() != 0) {
+      j.flush();
+      lane.run_done(true);
+      clock.advance_ms(10);
+      j.tick();
+    }
+    CHECK(j.stats().entries == publishers * each);
+    CHECK(j.stats().syncs < publishers * each / 8);
+    outcome_slot closed;
+    tasks.spawn(await_close(j, closed));
+    while (!closed) lane.run_done(true);
+    CHECK(*closed);
+  }
+  auto again = journal::open(disk, lane, clock, "j", config, lsn(), seen);
+  REQUIRE(again);
+  REQUIRE(seen.entries.size() == publishers * each);
+  std::map<uint64_t, size_t> next;
+  for (const auto& entry : seen.entries) {
+    CHECK(entry.payload == std::to_string(entry.stream) + ":" + std::to_string(next[entry.stream]++));
+  }
+  (*again)->tick();
+  outcome_slot closed;
+  loose_tasks tasks;
+  tasks.spawn(await_close(**again, closed));
+  while (!closed) lane.run_done(true);
+  CHECK(*closed);
+}
+
+TEST_CASE("journal: opened with every segment in use it asks for a checkpoint instead of waiting for ever") {
+  stepped_fixture f;
+  f.j.config.segments_max = 2;
+  REQUIRE(f.j.open());
+  f.j.run();
+  std::string payload(10'000, 'x');
+  while (f.j.it->has_room(payload.size())) {
+    append(*f.j.it, payload);
+    f.j.it->flush();
+    f.j.run();
+  }
+  f.j.drop();
+  f.disk.crash(1);
+  REQUIRE(f.j.open());
+  f.j.run();
+  unsigned asked = 0;
+  f.j.it->on_roll = [&] { ++asked; };
+  outcome_slot first;
+  outcome_slot second;
+  f.j.tasks.spawn(await_room(*f.j.it, payload.size(), false, first));
+  f.j.tasks.spawn(await_room(*f.j.it, payload.size(), false, second));
+  CHECK_FALSE(first);
+  CHECK(asked == 1);
+  f.j.it->release_before(f.j.it->durable_end());
+  f.j.run();
+  REQUIRE(first);
+  CHECK(*first);
+  REQUIRE(second);
 }
 
 }  // namespace

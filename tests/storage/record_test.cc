@@ -11,10 +11,11 @@ namespace weir {
 namespace {
 
 std::vector<uint8_t> encode(const record_fields& fields, seq_no seq, uint64_t epoch) {
-  std::vector<uint8_t> bytes(record_size(fields, seq) + 16, 0xee);
-  encode_record(bytes.data(), fields, seq, epoch);
-  for (size_t i = bytes.size() - 16; i < bytes.size(); ++i) REQUIRE(bytes[i] == 0xee);  // never past its size
-  bytes.resize(bytes.size() - 16);
+  size_t size = record_size(fields, seq);
+  std::vector<uint8_t> padded(size + 16, 0xee);
+  encode_record(padded.data(), fields, seq, epoch);
+  for (size_t i = size; i < padded.size(); ++i) REQUIRE(padded[i] == 0xee);  // never past its size
+  std::vector<uint8_t> bytes(padded.begin(), padded.begin() + static_cast<ptrdiff_t>(size));
   return bytes;
 }
 

@@ -1,0 +1,121 @@
+#include "storage/settle.h"
+
+#include <optional>
+
+#include "storage/block_writer.h"
+#include "storage/record.h"
+
+namespace weir {
+
+namespace {
+
+constexpr uint64_t block_bytes_max = 256ull << 20;    // then a block is full whatever its messages
+constexpr uint64_t block_sequences_max = 1ull << 31;  // distances in a block are 32 bits
+
+class settling {
+ public:
+  explicit settling(const settle_request& request) : request_(request) {}
+
+  settle_outcome run() {
+    outcome_.status = all();
+    if (!outcome_.status && writer_) {
+      outcome_.open_block_failed = outcome_.open_block_failed || (appending_ && writer_->sync_failed());
+      give_up(writer_->base());
+    }
+    // Blocks that were finished before the failure are begun again next time.
+    if (!outcome_.status) outcome_.blocks.clear();
+    return std::move(outcome_);
+  }
+
+ private:
+  result<void> all() {
+    if (request_.new_directory) {
+      auto made = make_directory();
+      if (!made) return made;
+    }
+    for (const auto& run : request_.runs) {
+      for (const tail_node& node : run->nodes) {
+        if (!node.owner) continue;
+        auto added = add(node.bytes(), run->seq_of(node));
+        if (!added) return added;
+      }
+    }
+    auto finished = finish(false);
+    if (!finished || !created_) return finished;
+    return request_.where->sync_dir(stream_dir(request_.root, request_.stream));
+  }
+
+  result<void> make_directory() {
+    std::string dir = stream_dir(request_.root, request_.stream);
+    auto made = request_.where->make_dir(dir);
+    return made ? request_.where->sync_dir(parent_of(dir)) : made;
+  }
+
+  result<void> add(byte_span bytes, seq_no seq) {
+    auto record = parse_record(bytes);
+    WEIR_CHECK(record && record->seq == seq && record->whole.size() == bytes.size());
+    auto room = make_room(bytes.size(), seq);
+    if (!room) return room;
+    return writer_->add(bytes, seq, record->subject, record->time);
+  }
+
+  // A block with room for the record.
+  result<void> make_room(size_t size, seq_no seq) {
+    if (!writer_ && request_.open_block && outcome_.blocks.empty()) {
+      auto opened = block_writer::append(*request_.where, request_.root, request_.open_block);
+      if (!opened) {
+        outcome_.open_block_failed = opened.err().code != errc::disk_full;
+        return opened.err();
+      }
+      writer_.emplace(std::move(*opened));
+      appending_ = true;
+    }
+    bool full = writer_ && writer_->rows() > 0 &&
+                (writer_->rows() >= request_.block_records || writer_->length() + size > block_bytes_max ||
+                 seq.raw() - writer_->base().raw() >= block_sequences_max);
+    if (full) {
+      auto finished = finish(true);
+      if (!finished) return finished;
+    }
+    if (writer_) return ok();
+    block_header header{request_.stream, seq, request_.label};
+    auto made = block_writer::create(*request_.where, block_path(request_.root, request_.stream, seq), header);
+    if (!made) return made.err();
+    writer_.emplace(std::move(*made));
+    created_ = true;
+    return ok();
+  }
+
+  result<void> finish(bool full) {
+    if (!writer_) return ok();
+    auto made = writer_->finish(full || writer_->rows() >= request_.block_records);
+    if (!made) return made.err();
+    outcome_.blocks.push_back(std::move(*made));
+    writer_.reset();
+    appending_ = false;
+    return ok();
+  }
+
+  // A new file that failed is nobody's: removed, so that the next try begins another. An old one keeps its length.
+  void give_up(seq_no base) {
+    writer_->abandon();
+    bool keep = appending_;
+    writer_.reset();
+    if (keep) return;
+    [[maybe_unused]] auto removed = request_.where->remove(block_path(request_.root, request_.stream, base));
+  }
+
+  const settle_request& request_;
+  settle_outcome outcome_;
+  std::optional<block_writer> writer_;
+  bool appending_ = false;  // writer_ goes on with open_block
+  bool created_ = false;
+};
+
+}  // namespace
+
+settle_outcome settle(const settle_request& request) {
+  return settling(request).run();
+}
+
+}  // namespace weir

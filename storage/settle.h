@@ -1,0 +1,36 @@
+// Settling: the records of one log that lie in memory go into its block files.
+//
+// Blocking, on the pool lane, one log at a time in a job. All or nothing: after a failure every block is as it was, and
+// the same records are settled by the next checkpoint (the journal holds them until then). The caller has seen to it
+// that they are durable in the journal.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "storage/block_format.h"
+#include "storage/disk.h"
+#include "storage/stream_log_tail.h"
+
+namespace weir {
+
+struct settle_request {
+  disk* where = nullptr;
+  std::string root;
+  stream_id stream;
+  std::string label;
+  uint64_t block_records = 0;
+  bool new_directory = false;  // the log has no block file yet
+  block_ref open_block;        // to go on with; null: begin a new one
+  record_tail::frozen_runs runs;
+};
+
+struct settle_outcome {
+  result<void> status;
+  std::vector<block_ref> blocks;   // new ones in order; the first takes the place of open_block if that was given
+  bool open_block_failed = false;  // it cannot be gone on with: to be closed as it was
+};
+
+settle_outcome settle(const settle_request& request);
+
+}  // namespace weir

@@ -1,0 +1,181 @@
+// Checkpoints: one consistent cut at a journal position, written while the shard goes on.
+#include <algorithm>
+
+#include "storage/block_salvage.h"
+#include "storage/store_impl.h"
+
+namespace weir {
+
+namespace {
+
+constexpr size_t settling_at_once = 4;
+
+}  // namespace
+
+task<result<void>> store_impl::checkpoint() {
+  co_await host_.files.take();
+  checkpoint_wanted_ = false;
+  auto done = co_await take_checkpoint();
+  checkpoint_is_full_ = !done && done.err().code == errc::disk_full;
+  checkpoint_failed_ = !done;
+  host_.files.pass();
+  co_return done;
+}
+
+task<result<void>> store_impl::take_checkpoint() {
+  if (failed()) co_return fail(errc::storage_failed, "the journal failed");
+  if (newest_ == journal_->appended() && !changed_) co_return ok();
+  // The cut: nothing is awaited until it is complete.
+  snapshot made;
+  made.at = journal_->appended();
+  made.state = client_.encode_state();
+  std::vector<cut> cuts = cut_logs();
+  size_t retired_before = retired_.size();
+  changed_ = false;
+
+  // The wait begins before the flush, so that the flush knows that a sync is wanted.
+  result<void> durable;
+  gate waiting;
+  waiting.spawn(wait_durable(made.at, durable));
+  journal_->flush();
+  auto ended = waiting.close();
+  co_await ended;
+  if (!durable) {
+    for (cut& each : cuts) each.log->cancel_settle();
+    co_return durable;
+  }
+  auto settled = co_await settle_all(cuts);
+  if (!settled) co_return settled;
+  for (cut& each : cuts) {
+    for (const block_ref& in : each.log->blocks()) {
+      each.taken.blocks.push_back(block_snapshot{in->base, in->last(), in->length, in->closed});
+    }
+    made.logs.push_back(std::move(each.taken));
+  }
+  lsn at = made.at;
+  auto kept = co_await keep_snapshot(std::move(made));
+  if (!kept) co_return kept;
+  for (size_t i = 0; i < retired_before; ++i) {
+    if (!retired_[i].since) retired_[i].since = at;
+  }
+  if (!older_) co_return ok();
+  journal_->release_before(*older_);
+  co_await delete_retired(*older_);
+  co_return ok();
+}
+
+task<void> store_impl::wait_durable(lsn end, result<void>& outcome) {
+  auto wait = journal_->durable(end);
+  outcome = co_await wait;
+}
+
+std::vector<store_impl::cut> store_impl::cut_logs() {
+  std::vector<cut> cuts;
+  for (auto& [id, log] : logs_) {
+    if (log->options().ephemeral) continue;
+    for (const block_ref& dead : log->take_dead_blocks()) {
+      host_.cache.forget_file(dead->file_uid);
+      retired_.push_back(retired{block_path(host_.root, id, dead->base), id, std::nullopt});
+    }
+    cuts.push_back(cut{log, log->snapshot(), log->begin_settle()});
+  }
+  return cuts;
+}
+
+task<result<void>> store_impl::settle_all(std::vector<cut>& cuts) {
+  result<void> outcome;
+  size_t next = 0;
+  gate workers;
+  for (size_t i = 0; i < settling_at_once; ++i) workers.spawn(settle_some(cuts, next, outcome));
+  auto all = workers.close();
+  co_await all;
+  co_return outcome;
+}
+
+// Takes the next log as long as there is one. After a failure the rest stays in memory.
+task<void> store_impl::settle_some(std::vector<cut>& cuts, size_t& next, result<void>& outcome) {
+  while (next < cuts.size()) {
+    cut& mine = cuts[next++];
+    if (!outcome) {
+      mine.log->cancel_settle();
+      continue;
+    }
+    settle_outcome done;
+    if (!mine.work.runs.empty()) {
+      auto work = [&mine] { return settle(mine.work); };
+      done = co_await run_on(host_.pool, work);
+    }
+    mine.work.runs.clear();
+    changed_ = changed_ || done.open_block_failed;
+    if (!done.status && outcome) outcome = done.status;
+    mine.log->end_settle(done, mine.taken.last);
+  }
+}
+
+task<result<void>> store_impl::keep_snapshot(snapshot made) {
+  std::vector<lsn> dropped;
+  auto work = [&]() -> result<void> {
+    auto written = write_snapshot(host_.where, host_.root, made);
+    if (!written) return written;
+    // Of the snapshots on disk the newest two stay.
+    auto all = list_snapshots(host_.where, host_.root);
+    if (!all) return all.err();
+    for (size_t i = 2; i < all->size(); ++i) {
+      auto removed = host_.where.remove(snapshot_path(host_.root, (*all)[i]));
+      if (!removed) return removed;
+    }
+    return ok();
+  };
+  auto kept = co_await run_on(host_.pool, work);
+  if (!kept) co_return kept;
+  if (newest_ != made.at) older_ = newest_;
+  newest_ = made.at;
+  co_return ok();
+}
+
+// True if the name was taken by a live file again.
+bool store_impl::in_use(const retired& item) const {
+  auto found = logs_.find(item.stream);
+  if (found == logs_.end()) return false;
+  const auto& blocks = found->second->blocks();
+  return item.path.ends_with('/') || std::any_of(blocks.begin(), blocks.end(), [&](const block_ref& each) {
+           return block_path(host_.root, each->stream, each->base) == item.path;
+         });
+}
+
+// Files that both snapshots do without.
+task<void> store_impl::delete_retired(lsn needed_from) {
+  std::vector<std::string> paths;
+  std::vector<retired> rest;
+  for (retired& item : retired_) {
+    if (!item.since || *item.since > needed_from) {
+      rest.push_back(std::move(item));
+    } else if (!in_use(item)) {
+      paths.push_back(std::move(item.path));
+    }
+  }
+  retired_ = std::move(rest);
+  if (paths.empty()) co_return;
+  std::vector<std::string> notes;
+  auto work = [&] {
+    for (std::string path : paths) {
+      std::vector<std::string> files{path};
+      if (path.ends_with('/')) {
+        path.pop_back();
+        files.clear();
+        auto names = host_.where.exists(path) ? host_.where.list(path) : std::vector<std::string>();
+        for (const std::string& name : names ? *names : std::vector<std::string>()) files.push_back(path + "/" + name);
+        if (host_.where.exists(path)) files.push_back(path);
+      }
+      for (const std::string& each : files) {
+        auto removed = host_.where.exists(each) ? host_.where.remove(each) : ok();
+        if (!removed) notes.push_back(removed.err().message);
+      }
+    }
+    return true;
+  };
+  co_await run_on(host_.pool, work);
+  host_.report.notes.insert(host_.report.notes.end(), notes.begin(), notes.end());
+}
+
+}  // namespace weir

@@ -1,0 +1,310 @@
+#include "storage/stored_log.h"
+
+#include <algorithm>
+
+namespace weir {
+
+namespace {
+
+constexpr size_t arena_bytes_min = 4 << 10;
+constexpr size_t arena_bytes_max = 256 << 10;
+// An ephemeral log keeps at most so many dead nodes for each live one.
+constexpr size_t dead_per_live_max = 4;
+constexpr size_t dead_free = 4096;
+
+}  // namespace
+
+stored_log::stored_log(store_host& host, stream_id id, const log_options& options)
+    : host_(host), id_(id), options_(options) {
+  options_.block_records = std::max<uint64_t>(1, options_.block_records);
+  stats_.first = seq_no(1);
+}
+
+// Appending
+
+size_t stored_log::append_bytes(const record_fields& fields) const {
+  return record_size(fields, stats_.last.next());
+}
+
+slice stored_log::encode_entry(const record_fields& fields, seq_no seq, uint64_t epoch, lsn& end) {
+  size_t size = record_size(fields, seq);
+  journal::reserved room = host_.entries->reserve(entry_kind::records, id_, size);
+  encode_record(room.payload, fields, seq, epoch);
+  end = host_.entries->seal();
+  return slice(std::move(room.owner), room.payload, size);
+}
+
+slice stored_log::encode_in_arena(const record_fields& fields, seq_no seq, uint64_t epoch) {
+  size_t size = record_size(fields, seq);
+  if (arena_.size() < size) {
+    size_t wanted = std::clamp<size_t>(stats_.bytes / 8, arena_bytes_min, arena_bytes_max);
+    chunk_ref fresh = chunk_ref::make(std::max(wanted, size));
+    uint8_t* data = fresh->data();
+    size_t capacity = fresh->capacity();
+    arena_ = slice(std::move(fresh), data, capacity);
+  }
+  slice taken = arena_.sub(0, size);
+  // Nobody has seen these bytes of the arena yet.
+  encode_record(const_cast<uint8_t*>(taken.data()), fields, seq, epoch);
+  arena_ = arena_.sub(size, arena_.size() - size);
+  return taken;
+}
+
+stored_log::appended stored_log::append(const record_fields& fields, uint64_t epoch) {
+  appended done{stats_.last.next(), lsn()};
+  slice bytes =
+      options_.ephemeral ? encode_in_arena(fields, done.seq, epoch) : encode_entry(fields, done.seq, epoch, done.end);
+  tail_.append(done.seq, bytes);
+  if (stats_.count == 0) stats_.first = done.seq;
+  stats_.last = done.seq;
+  ++stats_.count;
+  index_append(done.seq, static_cast<uint32_t>(bytes.size()), fields.subject);
+  if (options_.ephemeral) {
+    visible_ = done.seq;
+    return done;
+  }
+  last_change_ = done.end;
+  auto& queue = options_.written_is_visible ? host_.written_next : host_.durable_next;
+  queue.push(done.end, this, done.seq);
+  return done;
+}
+
+// The record is in the tail already.
+void stored_log::index_append(seq_no seq, uint32_t bytes, std::string_view subject) {
+  hint_ = index_.find_or_add(subject);
+  subject_index::line& line = index_.at(hint_);
+  bool chained = line.count > 0 && !line.last_stale && line.last > settled_ && tail_.find(line.last) != nullptr;
+  tail_.link(seq, hint_, chained ? line.last : seq_no());
+  if (line.count++ == 0) {
+    line.first = seq;
+    line.first_bytes = bytes;
+  }
+  clear_stale(line, false);
+  line.last = seq;
+  line.last_bytes = bytes;
+  stats_.bytes += bytes;
+}
+
+// Removing
+
+bool stored_log::is_live(seq_no seq) const {
+  return seq >= stats_.first && seq <= stats_.last && !removed_.contains(seq);
+}
+
+seq_no stored_log::next_live(seq_no from) const {
+  seq_no found = removed_.next_absent(std::max(from, stats_.first));
+  return std::min(found, stats_.last.next());
+}
+
+void stored_log::journal_removal(entry_kind kind, byte_span payload) {
+  if (options_.ephemeral) return;
+  journal::reserved room = host_.entries->reserve(kind, id_, payload.size());
+  std::memcpy(room.payload, payload.data(), payload.size());
+  last_change_ = host_.entries->seal();
+}
+
+// One live message goes.
+void stored_log::take_out(seq_no seq) {
+  removed_.add(seq);
+  --stats_.count;
+  suspect_.erase(seq, seq);
+  if (lost_.erase(seq, seq) != 0) return;
+  const tail_node* node = tail_.find(seq);
+  if (node == nullptr) return account_settled(seq);
+  account(seq, node->size, node->subject, node);
+  tail_.remove(seq);
+}
+
+// The first live message is above what is removed from the front.
+void stored_log::raise_first() {
+  if (stats_.count == 0) {
+    stats_.first = stats_.last.next();
+    removed_.clear();
+    return;
+  }
+  if (!removed_.contains(stats_.first)) return;
+  stats_.first = removed_.next_absent(stats_.first);
+  removed_.erase(seq_no(0), stats_.first.prev());
+}
+
+uint64_t stored_log::remove(const std::vector<seq_no>& seqs) {
+  std::vector<uint8_t> payload;
+  for (seq_no seq : seqs) {
+    if (!is_live(seq)) continue;
+    take_out(seq);
+    payload.resize(payload.size() + 8);
+    store_le<uint64_t>(payload.data() + payload.size() - 8, seq.raw());
+  }
+  if (payload.empty()) return 0;
+  raise_first();
+  journal_removal(entry_kind::remove, payload);
+  after_removal();
+  return payload.size() / 8;
+}
+
+uint64_t stored_log::remove_before(seq_no first_kept) {
+  first_kept = std::min(first_kept, stats_.last.next());
+  if (first_kept <= stats_.first) return 0;
+  uint64_t gone = remove_range(stats_.first, first_kept.prev());
+  uint8_t payload[8];
+  store_le<uint64_t>(payload, first_kept.raw());
+  journal_removal(entry_kind::remove_before, payload);
+  after_removal();
+  return gone;
+}
+
+// Everything live in [first, to] goes; `from` is the first live message.
+uint64_t stored_log::remove_range(seq_no from, seq_no to) {
+  uint64_t before = stats_.count;
+  if (to >= stats_.last) {
+    forget_everything();
+    return before;
+  }
+  // Runs of settled messages, then those in memory.
+  seq_no settled_end = std::min(to, settled_);
+  for (seq_no at = from; at <= settled_end;) {
+    seq_no end = removed_.next_present(at).value_or(settled_end.next());
+    end = std::min(end, settled_end.next());
+    if (at < end) pending_.add(at, end.prev());
+    at = removed_.next_absent(end);
+  }
+  for (auto at = lost_.next_present(from); at && *at <= to; at = lost_.next_present(at->next())) {
+    pending_.erase(*at, *at);
+  }
+  std::vector<seq_no> in_memory;
+  tail_.for_each(from, to, [&](seq_no seq, const tail_node&) { return in_memory.push_back(seq), true; });
+  stats_.count -= to.raw() - from.raw() + 1 - removed_.count_in(from, to);
+  stats_.first = to.next();
+  lost_.erase(from, to);
+  suspect_.erase(from, to);
+  removed_.erase(from, to);
+  raise_first();
+  account_known(to);
+  for (seq_no seq : in_memory) {
+    const tail_node* node = tail_.find(seq);
+    account(seq, node->size, node->subject, node);
+    tail_.remove(seq);
+  }
+  return before - stats_.count;
+}
+
+void stored_log::forget_everything() {
+  index_.clear();
+  tail_.drop_through(stats_.last);
+  removed_.clear();
+  lost_.clear();
+  suspect_.clear();
+  pending_.clear();
+  stale_ = std::vector<uint32_t>();
+  stale_lines_ = 0;
+  hint_ = subject_index::none;
+  known_ = std::vector<known_record>();
+  stats_.count = 0;
+  stats_.bytes = 0;
+  stats_.first = stats_.last.next();
+}
+
+void stored_log::after_removal() {
+  if (options_.ephemeral && tail_.nodes() > tail_.live() * dead_per_live_max + dead_free) tail_.compact();
+  if (!exact() && !accounting_ && !host_.background.closed()) host_.background.spawn(run_accounts());
+}
+
+// A failed journal
+
+void stored_log::drop_above(seq_no last) {
+  for (seq_no seq = stats_.last; seq > last; seq = seq.prev()) {
+    const tail_node* node = tail_.find(seq);
+    if (node == nullptr) continue;
+    --stats_.count;
+    stats_.last = seq.prev();
+    account(seq, node->size, node->subject, node);
+    tail_.remove(seq);
+  }
+  stats_.last = std::min(stats_.last, last);
+  tail_.drop_above(last);
+  removed_.erase(last.next(), seq_no(~uint64_t{0}));
+  stats_.first = std::min(stats_.first, stats_.last.next());
+  raise_first();
+}
+
+// The index
+
+const subject_info* stored_log::find_subject(std::string_view subject) const {
+  auto found = index_.find(subject);
+  return found == subject_index::none ? nullptr : &index_.at(found);
+}
+
+void stored_log::for_each_subject(std::string_view prefix, const std::function<bool(const subject_info&)>& each) const {
+  index_.for_each(prefix, [&](const subject_index::line& line) { return each(line); });
+}
+
+// Checkpoint
+
+log_snapshot stored_log::snapshot() const {
+  log_snapshot taken;
+  taken.id = id_;
+  taken.options = options_;
+  taken.first = stats_.first;
+  taken.last = stats_.last;
+  taken.removed = removed_;
+  taken.lost = lost_;
+  return taken;
+}
+
+settle_request stored_log::begin_settle() {
+  settle_request request;
+  request.where = &host_.where;
+  request.root = host_.root;
+  request.stream = id_;
+  request.label = options_.label;
+  request.block_records = options_.block_records;
+  request.new_directory = blocks_.empty();
+  if (!blocks_.empty() && !blocks_.back()->closed) request.open_block = blocks_.back();
+  request.runs = tail_.freeze();
+  return request;
+}
+
+void stored_log::end_settle(const settle_outcome& outcome, seq_no through) {
+  WEIR_CHECK(through <= stats_.last);
+  if (outcome.open_block_failed) {
+    auto closed = std::make_shared<block>(*blocks_.back());
+    closed->closed = true;
+    blocks_.back() = std::move(closed);
+  }
+  if (!outcome.status) {
+    tail_.thaw();
+    return;
+  }
+  for (const block_ref& made : outcome.blocks) {
+    if (!blocks_.empty() && blocks_.back()->base == made->base) blocks_.pop_back();
+    install(std::make_shared<block>(*made));
+  }
+  tail_.drop_through(through);
+  tail_.thaw();
+  settled_ = std::max(settled_, through);
+}
+
+void stored_log::set_uids(block& made) {
+  if (made.file_uid == 0) made.file_uid = host_.new_uid();
+  for (const part_ref& part : made.parts) {
+    // Not shared with anyone yet.
+    if (part->uid == 0) std::const_pointer_cast<block_part>(part)->uid = host_.new_uid();
+  }
+}
+
+void stored_log::install(std::shared_ptr<block> made) {
+  set_uids(*made);
+  blocks_.push_back(std::move(made));
+}
+
+std::vector<block_ref> stored_log::take_dead_blocks() {
+  std::vector<block_ref> dead;
+  std::erase_if(blocks_, [&](const block_ref& each) {
+    bool alive = next_live(each->first()) <= each->last() || pending_.count_in(each->first(), each->last()) != 0;
+    if (!alive) dead.push_back(each);
+    return !alive;
+  });
+  return dead;
+}
+
+}  // namespace weir

@@ -1,0 +1,99 @@
+// The records of a log that are in memory: for a durable log those that no block file has yet, for an ephemeral one all
+// of them.
+//
+// Owned by the log. Bytes stay where the journal (or recovery, or an arena) put them; a node is a reference, its
+// subject's ordinal and its neighbours at the same subject. Nodes lie in runs of bounded length; a run without live
+// nodes goes. A checkpoint freezes the runs and hands them to the pool lane, which reads owner, offset, size and delta
+// of their nodes while the shard goes on: of a frozen run the shard changes only links and `removed`.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "storage/bytes.h"
+#include "storage/ids.h"
+
+namespace weir {
+
+struct tail_node {
+  chunk_ref owner;  // null: removed before the run was frozen
+  seq_no before;    // neighbours at the same subject in the tail; 0 if none
+  seq_no after;
+  uint32_t offset = 0;  // in the owner's buffer
+  uint32_t size = 0;
+  uint32_t delta = 0;  // seq - first of the run
+  uint32_t subject = 0;
+  bool removed = false;
+
+  byte_span bytes() const { return {owner->data() + offset, size}; }
+  slice share() const { return slice(owner, owner->data() + offset, size); }
+};
+
+struct tail_run {
+  seq_no first;
+  std::vector<tail_node> nodes;
+  uint32_t live = 0;
+  bool frozen = false;
+
+  seq_no seq_of(const tail_node& node) const { return seq_no(first.raw() + node.delta); }
+  seq_no last() const { return seq_of(nodes.back()); }
+};
+
+class record_tail {
+ public:
+  using frozen_runs = std::vector<std::shared_ptr<const tail_run>>;
+
+  record_tail() = default;
+  record_tail(const record_tail&) = delete;
+  record_tail& operator=(const record_tail&) = delete;
+
+  // Above every sequence in the tail.
+  void append(seq_no seq, const slice& bytes);
+  // Says which subject a live node has; `before` is the live node before it there (0: none in the tail).
+  void link(seq_no seq, uint32_t subject, seq_no before);
+  // The node of a live sequence; null if it is not here.
+  const tail_node* find(seq_no seq) const { return lookup(seq); }
+  // Takes a live node out of its subject's chain and lets go of its bytes.
+  void remove(seq_no seq);
+
+  // Calls each(seq, node) for the live nodes in [from, to], in order, until it returns false.
+  template <class Each>
+  void for_each(seq_no from, seq_no to, Each each) const {
+    for (size_t i = run_at(from); i < runs_.size() && runs_[i]->first <= to; ++i) {
+      const tail_run& run = *runs_[i];
+      for (size_t n = node_at(run, from); n < run.nodes.size(); ++n) {
+        const tail_node& node = run.nodes[n];
+        if (run.seq_of(node) > to) return;
+        if (!node.removed && !each(run.seq_of(node), node)) return;
+      }
+    }
+  }
+
+  // Everything that is here now, for the pool lane; later appends begin a new run.
+  frozen_runs freeze();
+  // The pool lane reads nothing any more.
+  void thaw();
+  // Forgets what lies up to `last`: it is in block files now. / What lies above: it never became durable.
+  void drop_through(seq_no last);
+  void drop_above(seq_no last);
+
+  // Nodes that take memory, and how many of them are live.
+  size_t nodes() const { return nodes_; }
+  size_t live() const { return live_; }
+  // Copies the live records close together: for an ephemeral log most of whose messages are gone. Not while frozen.
+  void compact();
+
+ private:
+  static constexpr size_t run_nodes_max = 1024;
+
+  size_t run_at(seq_no seq) const;  // the run that may hold seq, else the first after it
+  static size_t node_at(const tail_run& run, seq_no seq);
+  tail_node* lookup(seq_no seq) const;
+  void drop_run(size_t at);
+
+  std::vector<std::shared_ptr<tail_run>> runs_;
+  size_t nodes_ = 0;
+  size_t live_ = 0;
+};
+
+}  // namespace weir

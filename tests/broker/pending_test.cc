@@ -1,0 +1,166 @@
+#include "broker/pending.h"
+
+#include <doctest/doctest.h>
+
+#include <map>
+#include <random>
+
+#include "tests/sim/test_seed.h"
+
+namespace weir {
+namespace {
+
+constexpr uint32_t no_limit = UINT32_MAX;
+
+std::vector<uint64_t> take_all_due(pending_set& set) {
+  std::vector<uint64_t> taken;
+  while (auto one = set.take_due()) taken.push_back(one->seq.raw());
+  return taken;
+}
+
+TEST_CASE("pending: what is past its deadline is redelivered in order of sequence, not of deadline") {
+  pending_set set;
+  std::vector<seq_no> exhausted;
+  set.put(seq_no(3), 1, mono_ns(10));
+  set.put(seq_no(5), 1, mono_ns(5));
+  set.put(seq_no(9), 1, mono_ns(30));
+  set.expire(mono_ns(10), no_limit, exhausted);
+  CHECK(take_all_due(set) == std::vector<uint64_t>{3, 5});
+  CHECK(set.size() == 3);
+  CHECK(set.next_deadline() == mono_ns(30));
+}
+
+TEST_CASE("pending: another delivery moves the deadline, the old one no longer counts") {
+  pending_set set;
+  std::vector<seq_no> exhausted;
+  set.put(seq_no(1), 1, mono_ns(10));
+  set.put(seq_no(1), 2, mono_ns(50));
+  set.expire(mono_ns(20), no_limit, exhausted);
+  CHECK_FALSE(set.has_due());
+  CHECK(set.find(seq_no(1))->deliveries == 2);
+  set.expire(mono_ns(50), no_limit, exhausted);
+  CHECK(take_all_due(set) == std::vector<uint64_t>{1});
+}
+
+TEST_CASE("pending: out of attempts leaves the set and is reported") {
+  pending_set set;
+  std::vector<seq_no> exhausted;
+  set.put(seq_no(1), 3, mono_ns(10));
+  set.put(seq_no(2), 2, mono_ns(10));
+  set.expire(mono_ns(10), 3, exhausted);
+  CHECK(exhausted == std::vector<seq_no>{seq_no(1)});
+  CHECK(set.size() == 1);
+  CHECK(set.lowest() == seq_no(2));
+}
+
+TEST_CASE("pending: removal of a prefix takes the due ones with it") {
+  pending_set set;
+  std::vector<seq_no> exhausted;
+  for (uint64_t seq = 1; seq <= 10; ++seq) set.put(seq_no(seq), 1, mono_ns(10));
+  set.expire(mono_ns(10), no_limit, exhausted);
+  set.erase_before(seq_no(8));
+  CHECK(set.size() == 3);
+  CHECK(take_all_due(set) == std::vector<uint64_t>{8, 9, 10});
+}
+
+TEST_CASE("pending: agrees with a plain map over random operations") {
+  struct plain {
+    uint32_t deliveries;
+    int64_t deadline;
+    bool due;
+  };
+  const seed_range seeds = test_seeds(20, 400);
+  for (uint64_t seed = seeds.first; seed < seeds.last; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    pending_set set;
+    std::map<uint64_t, plain> model;
+    int64_t now = 0;
+    uint64_t last = 0;
+    for (int step = 0; step < 2000; ++step) {
+      const uint64_t any = last == 0 ? 1 : 1 + random() % last;
+      switch (random() % 8) {
+        case 0:
+        case 1:
+        case 2: {
+          last += 1 + random() % 3;
+          const int64_t deadline = now + static_cast<int64_t>(random() % 50);
+          set.put(seq_no(last), 1, mono_ns(deadline));
+          model[last] = {1, deadline, false};
+          break;
+        }
+        case 3: {
+          const auto found = model.find(any);
+          if (found == model.end()) break;
+          found->second = {found->second.deliveries + 1, now + 20, false};
+          set.put(seq_no(any), found->second.deliveries, mono_ns(now + 20));
+          break;
+        }
+        case 4:
+          CHECK(set.erase(seq_no(any)).has_value() == (model.erase(any) == 1));
+          break;
+        case 5: {
+          now += static_cast<int64_t>(random() % 10);
+          std::vector<seq_no> exhausted;
+          set.expire(mono_ns(now), 4, exhausted);
+          std::vector<uint64_t> gone;
+          for (auto at = model.begin(); at != model.end();) {
+            const bool expired = !at->second.due && at->second.deadline <= now;
+            if (expired && at->second.deliveries >= 4) {
+              gone.push_back(at->first);
+              at = model.erase(at);
+              continue;
+            }
+            if (expired) at->second.due = true;
+            ++at;
+          }
+          std::sort(exhausted.begin(), exhausted.end());
+          CHECK(exhausted.size() == gone.size());
+          for (size_t i = 0; i < std::min(gone.size(), exhausted.size()); ++i) CHECK(exhausted[i].raw() == gone[i]);
+          break;
+        }
+        case 6: {
+          const auto expected =
+              std::find_if(model.begin(), model.end(), [](const auto& one) { return one.second.due; });
+          const auto taken = set.take_due();
+          REQUIRE(taken.has_value() == (expected != model.end()));
+          if (!taken) break;
+          CHECK(taken->seq.raw() == expected->first);
+          expected->second = {taken->deliveries + 1, now + 30, false};
+          set.put(taken->seq, taken->deliveries + 1, mono_ns(now + 30));
+          break;
+        }
+        default:
+          if (random() % 10 != 0) break;
+          set.erase_before(seq_no(any));
+          model.erase(model.begin(), model.lower_bound(any));
+          break;
+      }
+      REQUIRE(set.size() == model.size());
+      if (!model.empty()) REQUIRE(set.lowest().raw() == model.begin()->first);
+    }
+    std::vector<uint64_t> listed;
+    set.for_each([&listed](const pending_set::entry& one) { listed.push_back(one.seq.raw()); });
+    std::vector<uint64_t> expected;
+    for (const auto& [seq, one] : model) expected.push_back(seq);
+    CHECK(listed == expected);
+  }
+}
+
+TEST_CASE("pending: a million messages take at most 64 bytes each, also while half of them come again") {
+  pending_set set;
+  std::vector<seq_no> exhausted;
+  constexpr uint64_t count = 1'000'000;
+  for (uint64_t seq = 1; seq <= count; ++seq) set.put(seq_no(seq), 1, mono_ns(static_cast<int64_t>(seq)));
+  CHECK(set.memory_bytes() <= 64 * set.size());
+  set.expire(mono_ns(count / 2), no_limit, exhausted);
+  CHECK(set.memory_bytes() <= 64 * set.size());
+  while (auto one = set.take_due()) set.put(one->seq, 2, mono_ns(2 * count));
+  CHECK(set.memory_bytes() <= 64 * set.size());
+  for (uint64_t seq = 1; seq <= count; seq += 2) set.erase(seq_no(seq));
+  CHECK(set.size() == count / 2);
+  CHECK(set.memory_bytes() <= 64 * set.size());
+}
+
+}  // namespace
+}  // namespace weir

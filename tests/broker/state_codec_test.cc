@@ -1,0 +1,209 @@
+#include "broker/state_codec.h"
+
+#include <doctest/doctest.h>
+
+#include <random>
+
+#include "tests/sim/test_seed.h"
+
+namespace weir {
+namespace {
+
+stream_record some_stream() {
+  stream_record stream;
+  stream.created_at = wall_ms(1'700'000'000'123);
+  stream.config.name = "orders";
+  stream.config.subjects_filter = {"orders.>", "dlq.*"};
+  stream.config.limits.max_age_ms = 1000;
+  stream.config.limits.max_bytes = 1ull << 40;
+  stream.config.limits.strict = true;
+  stream.config.block_size = 77;
+  stream.config.max_msg_bytes = 99;
+  stream.config.max_msgs_per_subject = 3;
+  stream.config.level = durability::written;
+  stream.config.metadata = {{"owner", "ops"}, {"empty", ""}};
+  return stream;
+}
+
+consumer_record some_consumer() {
+  consumer_record record;
+  record.number = 7;
+  record.created_at = wall_ms(-5);
+  record.config.name = "worker";
+  record.config.filter_subject = "orders.*";
+  record.config.policy = delivery_policy::by_start_time;
+  record.config.start_time_ms = 123456;
+  record.config.ack_wait_ms = 5000;
+  record.config.max_deliver = 9;
+  record.config.deliver_group = "g";
+  record.config.dead_letter_subject = "dlq.orders";
+  record.next = seq_no(1000);
+  record.last_delivered = seq_no(990);
+  record.dropped = 4;
+  record.pending = {{seq_no(10), 5, 1}, {seq_no(20), 1, 3}, {seq_no(21), 2, 1}};
+  return record;
+}
+
+void check_same(const consumer_record& left, const consumer_record& right) {
+  CHECK(left.number == right.number);
+  CHECK(left.config == right.config);
+  CHECK(left.created_at == right.created_at);
+  CHECK(left.next == right.next);
+  CHECK(left.last_delivered == right.last_delivered);
+  CHECK(left.dropped == right.dropped);
+  REQUIRE(left.pending.size() == right.pending.size());
+  for (size_t i = 0; i < left.pending.size(); ++i) {
+    CHECK(left.pending[i].first == right.pending[i].first);
+    CHECK(left.pending[i].length == right.pending[i].length);
+    CHECK(left.pending[i].deliveries == right.pending[i].deliveries);
+  }
+}
+
+shard_snapshot some_snapshot() {
+  shard_snapshot state;
+  state.next_stream = 12;
+  state.leaving = {stream_id(3), stream_id(9)};
+  state.streams.push_back({stream_id(1), some_stream(), 8, {some_consumer()}});
+  state.streams.push_back({stream_id(11), some_stream(), 1, {}});
+  return state;
+}
+
+consumer_progress some_progress() {
+  consumer_progress progress;
+  progress.number = 300;
+  progress.next = seq_no(70000);
+  progress.dropped = 2;
+  progress.delta.delivered = {{seq_no(50), 3, 2}, {seq_no(5), 1, 1}};
+  progress.delta.gone = {seq_no(1), seq_no(1ull << 60)};
+  return progress;
+}
+
+TEST_CASE("state: every entry reads back as it was written") {
+  const auto created = decode_entry(as_bytes(encode_entry(stream_created{some_stream()})));
+  REQUIRE(created);
+  CHECK(std::get<stream_created>(*created).stream.config == some_stream().config);
+  CHECK(std::get<stream_created>(*created).stream.created_at == some_stream().created_at);
+  const auto updated = decode_entry(as_bytes(encode_entry(stream_updated{some_stream()})));
+  REQUIRE(updated);
+  CHECK(std::get<stream_updated>(*updated).stream.config == some_stream().config);
+  const auto deleted = decode_entry(as_bytes(encode_entry(stream_deleted{})));
+  REQUIRE(deleted);
+  CHECK(std::holds_alternative<stream_deleted>(*deleted));
+  const auto consumer = decode_entry(as_bytes(encode_entry(consumer_state{some_consumer()})));
+  REQUIRE(consumer);
+  check_same(std::get<consumer_state>(*consumer).consumer, some_consumer());
+  const auto gone = decode_entry(as_bytes(encode_entry(consumer_deleted{300})));
+  REQUIRE(gone);
+  CHECK(std::get<consumer_deleted>(*gone).number == 300);
+  const auto progress = decode_entry(as_bytes(encode_entry(some_progress())));
+  REQUIRE(progress);
+  const auto& read = std::get<consumer_progress>(*progress);
+  CHECK(read.number == 300);
+  CHECK(read.next == seq_no(70000));
+  CHECK(read.dropped == 2);
+  CHECK(read.delta.gone == some_progress().delta.gone);
+  REQUIRE(read.delta.delivered.size() == 2);
+  CHECK(read.delta.delivered[1].first == seq_no(5));
+}
+
+TEST_CASE("state: a snapshot and a label read back as they were written") {
+  const auto state = decode_shard(as_bytes(encode_shard(some_snapshot())));
+  REQUIRE(state);
+  CHECK(state->next_stream == 12);
+  CHECK(state->leaving == some_snapshot().leaving);
+  REQUIRE(state->streams.size() == 2);
+  CHECK(state->streams[0].stream.config == some_stream().config);
+  CHECK(state->streams[0].next_consumer == 8);
+  REQUIRE(state->streams[0].consumers.size() == 1);
+  check_same(state->streams[0].consumers[0], some_consumer());
+  const auto label = decode_label(as_bytes(encode_label(some_stream())));
+  REQUIRE(label);
+  CHECK(label->config == some_stream().config);
+}
+
+TEST_CASE("state: the bytes of a stream entry are those of format version 1") {
+  stream_record stream;
+  stream.created_at = wall_ms(1);
+  stream.config.name = "s";
+  stream.config.block_size = 300;
+  stream.config.level = durability::fsync;
+  const std::string expected(
+      "\x01\x01"          // version, stream_created
+      "\x10"              // 16 bytes follow
+      "\x02"              // created at 1, zigzag
+      "\x01s"             // name
+      "\x00"              // no filters
+      "\x00"              // limits retention
+      "\x00\x00\x00\x00"  // no bounds, not strict
+      "\xac\x02"          // block_size 300
+      "\x00\x00\x00"      // no max_msg_bytes, not ephemeral, no subject cap
+      "\x03"              // fsync
+      "\x00",             // no metadata
+      19);
+  CHECK(encode_entry(stream_created{stream}) == expected);
+}
+
+TEST_CASE("state: a block that grew at its end is read, another version is not") {
+  std::string label = encode_label(some_stream());
+  // The block is the rest of the label: two more bytes in it, and two more in its length.
+  REQUIRE(static_cast<uint8_t>(label[1]) < 0x7d);
+  label[1] = static_cast<char>(label[1] + 2);
+  label += "zz";
+  const auto grown = decode_label(as_bytes(label));
+  REQUIRE(grown);
+  CHECK(grown->config == some_stream().config);
+  label[0] = 2;
+  CHECK(decode_label(as_bytes(label)).err().code == errc::data_loss);
+  CHECK(decode_shard(as_bytes(std::string("\x02"))).err().code == errc::data_loss);
+  CHECK(decode_entry(as_bytes(std::string("\x02\x02"))).err().code == errc::data_loss);
+}
+
+TEST_CASE("state: every cut of every entry is refused, none crashes") {
+  const std::vector<std::string> entries = {encode_entry(stream_created{some_stream()}),
+                                            encode_entry(consumer_state{some_consumer()}),
+                                            encode_entry(some_progress()), encode_entry(consumer_deleted{300})};
+  for (const std::string& bytes : entries) {
+    for (size_t size = 0; size < bytes.size(); ++size) CHECK_FALSE(decode_entry(as_bytes(bytes.substr(0, size))));
+  }
+  const std::string snapshot = encode_shard(some_snapshot());
+  for (size_t size = 0; size < snapshot.size(); ++size) {
+    CHECK_FALSE(decode_shard(as_bytes(snapshot.substr(0, size))));
+  }
+}
+
+TEST_CASE("state: garbage is refused or means something, never crashes or takes much memory") {
+  const seed_range seeds = test_seeds(300, 20000);
+  for (uint64_t seed = seeds.first; seed < seeds.last; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    for (int i = 0; i < 30; ++i) {
+      std::string bytes;
+      switch (random() % 4) {
+        case 0:
+          bytes = encode_shard(some_snapshot());
+          break;
+        case 1:
+          bytes = encode_entry(consumer_state{some_consumer()});
+          break;
+        case 2:
+          bytes = encode_entry(some_progress());
+          break;
+        default:
+          bytes.assign(random() % 64, '\0');
+          for (char& c : bytes) c = static_cast<char>(random());
+          break;
+      }
+      const size_t hits = random() % 5;
+      for (size_t h = 0; h < hits && !bytes.empty(); ++h) bytes[random() % bytes.size()] = static_cast<char>(random());
+      const auto entry = decode_entry(as_bytes(bytes));
+      if (!entry) CHECK(entry.err().code == errc::data_loss);
+      const auto snapshot = decode_shard(as_bytes(bytes));
+      if (snapshot) CHECK(snapshot->streams.size() <= bytes.size());
+      const auto label = decode_label(as_bytes(bytes));
+      if (label) CHECK(label->config.block_size >= 1);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir

@@ -1,0 +1,133 @@
+#include "tests/sim/shard_ledger.h"
+
+#include <doctest/doctest.h>
+
+namespace weir {
+namespace {
+
+// "<publisher>/<number>/..." -> publisher, number
+std::pair<int, uint64_t> origin_of(const std::string& payload) {
+  const size_t first = payload.find('/');
+  const size_t second = payload.find('/', first + 1);
+  return {std::stoi(payload.substr(0, first)), std::stoull(payload.substr(first + 1, second - first - 1))};
+}
+
+}  // namespace
+
+void shard_ledger::stored(const std::string& stream, uint64_t seq, const std::string& payload) {
+  CHECK_MESSAGE(!stored_[stream].contains(seq), "two messages were told the same sequence");
+  stored_[stream][seq] = payload;
+  ++stored_count_;
+}
+
+bool shard_ledger::was_acked(const std::string& stream, const std::string& consumer, uint64_t seq) const {
+  const auto at = acked_.find({stream, consumer});
+  return at != acked_.end() && at->second.contains(seq);
+}
+
+uint64_t shard_ledger::acked_count() const {
+  uint64_t count = 0;
+  for (const auto& [consumer, seqs] : acked_) count += seqs.size();
+  return count;
+}
+
+void shard_ledger::check_streams(sim_shard& world) const {
+  CHECK(world.now->recovery().damaged_records == 0);
+  CHECK(world.now->recovery().quarantined.empty());
+  for (const auto& [stream, payloads] : sent_) check_stream(world, stream);
+}
+
+void shard_ledger::check_stream(sim_shard& world, const std::string& stream) const {
+  CAPTURE(stream);
+  const auto info = world.run(world.now->get_stream(stream));
+  REQUIRE(info);
+  std::map<uint64_t, std::string> found;
+  for (uint64_t from = 1; from <= info->stats.last_seq;) {
+    const auto part = world.run(world.now->scan_subject(scan_query{stream, subject, from, 500}));
+    REQUIRE(part);
+    CHECK(part->damaged.empty());
+    for (const found_record& one : part->records) {
+      const auto view = decode_record(one.bytes.bytes());
+      REQUIRE(view);
+      CHECK(view->seq == one.seq);
+      found[one.seq.raw()] = std::string(as_text(view->payload));
+    }
+    REQUIRE(part->next.raw() > from);
+    from = part->next.raw();
+  }
+  CHECK(found.size() == info->stats.last_seq);
+  CHECK(info->stats.msg_count == info->stats.last_seq);
+  std::set<std::string> seen;
+  std::map<int, uint64_t> newest;
+  for (const auto& [seq, payload] : found) {
+    CHECK_MESSAGE(sent_.at(stream).contains(payload), "never sent: " << payload);
+    CHECK_MESSAGE(seen.insert(payload).second, "there twice: " << payload);
+    const auto [publisher, number] = origin_of(payload);
+    CHECK_MESSAGE(number > newest[publisher], "out of order: " << payload);
+    newest[publisher] = number;
+  }
+  const auto told = stored_.find(stream);
+  if (told == stored_.end()) return;
+  for (const auto& [seq, payload] : told->second) {
+    const auto at = found.find(seq);
+    CHECK_MESSAGE(at != found.end(), "acknowledged and lost: " << seq);
+    if (at != found.end()) CHECK(at->second == payload);
+  }
+}
+
+void shard_ledger::check_consumers(sim_shard& world) const {
+  for (const auto& [consumer, seqs] : acked_) {
+    CAPTURE(consumer.first);
+    world.advance_ms(static_cast<int64_t>(default_ack_wait_ms) + 1);
+    for (;;) {
+      const auto got = world.run(world.now->fetch(consumer.first, consumer.second, 1000));
+      REQUIRE(got);
+      for (const delivery& one : got->deliveries) {
+        CHECK_MESSAGE(!seqs.contains(one.record.seq.raw()),
+                      "acknowledged and delivered again: " << one.record.seq.raw());
+      }
+      if (got->deliveries.empty()) break;
+    }
+  }
+}
+
+task<void> publish_until(sim_shard& world, shard_ledger& ledger, const std::vector<std::string>& streams, int publisher,
+                         uint64_t seed, const bool& stop) {
+  std::mt19937_64 random(seed);
+  static uint64_t number = 0;  // over all runs: a text is never used twice
+  while (!stop) {
+    const std::string& stream = streams[random() % streams.size()];
+    std::string payload = std::to_string(publisher) + "/" + std::to_string(++number) + "/";
+    payload.append(random() % 300, static_cast<char>('a' + random() % 26));
+    ledger.sent(stream, payload);
+    publish_request request;
+    request.stream = stream;
+    request.subject = shard_ledger::subject;
+    request.payload = as_bytes(payload);
+    auto stored = co_await world.now->publish(request);
+    if (stored) {
+      ledger.stored(stream, stored->seq.raw(), payload);
+    } else if (stored.err().code != errc::disk_full) {
+      break;
+    }
+  }
+}
+
+task<void> work_until(sim_shard& world, shard_ledger& ledger, std::string stream, std::string consumer, uint64_t seed,
+                      const bool& stop) {
+  std::mt19937_64 random(seed);
+  int idle = 0;
+  while (!stop && idle < 3) {
+    auto got = co_await world.now->fetch(stream, consumer, 1 + static_cast<uint32_t>(random() % 8));
+    if (!got) break;
+    idle = got->deliveries.empty() ? idle + 1 : 0;
+    for (const delivery& one : got->deliveries) {
+      CHECK_FALSE(ledger.was_acked(stream, consumer, one.record.seq.raw()));
+      if (random() % 4 == 0) continue;
+      auto done = co_await world.now->ack(stream, consumer, one.record.seq);
+      if (done) ledger.acked(stream, consumer, one.record.seq.raw());
+    }
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,51 @@
+// What clients of a simulated shard were told, to be held against what the shard shows after a fault.
+//
+// Every message carries a text of its own ("<publisher>/<number>/..."), one subject a stream. Rules checked: an
+// acknowledged message is there once, at its sequence, with its payload; sequences have no gaps; nothing is there that
+// was not sent; of one publisher the messages of a stream keep their order; an acknowledged delivery never comes again.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/sim/sim_shard.h"
+
+namespace weir {
+
+class shard_ledger {
+ public:
+  static constexpr const char* subject = "data";
+
+  void sent(const std::string& stream, const std::string& payload) { sent_[stream].insert(payload); }
+  void stored(const std::string& stream, uint64_t seq, const std::string& payload);
+  void acked(const std::string& stream, const std::string& consumer, uint64_t seq) {
+    acked_[{stream, consumer}].insert(seq);
+  }
+  bool was_acked(const std::string& stream, const std::string& consumer, uint64_t seq) const;
+  uint64_t stored_count() const { return stored_count_; }
+  uint64_t acked_count() const;
+
+  // Reads every stream back through the shard and checks the rules.
+  void check_streams(sim_shard& world) const;
+  // Fetches all there is for every consumer, also what is redelivered, and checks that nothing acknowledged comes.
+  void check_consumers(sim_shard& world) const;
+
+ private:
+  void check_stream(sim_shard& world, const std::string& stream) const;
+
+  std::map<std::string, std::set<std::string>> sent_;
+  std::map<std::string, std::map<uint64_t, std::string>> stored_;  // acknowledged, by sequence
+  std::map<std::pair<std::string, std::string>, std::set<uint64_t>> acked_;
+  uint64_t stored_count_ = 0;
+};
+
+// One publisher: messages to random streams, one after another, until told to stop or the shard fails.
+task<void> publish_until(sim_shard& world, shard_ledger& ledger, const std::vector<std::string>& streams, int publisher,
+                         uint64_t seed, const bool& stop);
+// One worker: fetches and acknowledges from one consumer.
+task<void> work_until(sim_shard& world, shard_ledger& ledger, std::string stream, std::string consumer, uint64_t seed,
+                      const bool& stop);
+
+}  // namespace weir
