@@ -50,7 +50,7 @@ void call::reset() {
   stream_.reset();
   context_.reset();
   method_ = nullptr;
-  gone_ = streaming_ = wrote_ = false;
+  gone_ = streaming_ = opened_ = false;
   verdict_.reset();
   gone_hook_ = nullptr;
   buffer_.Clear();
@@ -234,9 +234,20 @@ bool call::start_write(operation& op, reply& message, bool more) {
   ++pending_;
   grpc::WriteOptions options;
   // Never on the first message: the headers would be held back with it, and the call hang.
-  if (more && wrote_) options.set_buffer_hint();
-  wrote_ = true;
+  if (more && opened_) options.set_buffer_hint();
+  opened_ = true;
   stream_->Write(to_buffer(message), options, written_.as_tag());
+  return true;
+}
+
+bool call::start_open(operation& op) {
+  WEIR_CHECK(writer_ == nullptr && !opened_);
+  op.good = false;
+  if (gone_) return false;
+  writer_ = &op;
+  opened_ = true;
+  ++pending_;
+  stream_->SendInitialMetadata(written_.as_tag());
   return true;
 }
 

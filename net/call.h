@@ -68,6 +68,7 @@ class call final : public rpc_stream {
 
   bool start_read(operation& op) override;
   bool start_write(operation& op, reply& message, bool more) override;
+  bool start_open(operation& op) override;
   byte_span message() const override { return {incoming_.begin(), incoming_.size()}; }
 
   dispatcher& home_;
@@ -83,7 +84,7 @@ class call final : public rpc_stream {
   int pending_ = 0;
   bool gone_ = false;
   bool streaming_ = false;
-  bool wrote_ = false;
+  bool opened_ = false;  // the headers are sent, or going with a message
   std::optional<error> verdict_;  // on the stream's input; goes before what the handler says
   std::function<void()> gone_hook_;
   operation* reader_ = nullptr;

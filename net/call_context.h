@@ -74,6 +74,19 @@ class rpc_stream : public call_context {
   // more: another write follows at once, so this one need not be flushed.
   write_awaiter write(reply& message, bool more = false) { return write_awaiter{*this, message, more, {}}; }
 
+  struct open_awaiter {
+    rpc_stream& self;
+    operation op;
+    bool await_ready() const noexcept { return false; }
+    bool await_suspend(std::coroutine_handle<> caller) {
+      op.caller = caller;
+      return self.start_open(op);
+    }
+    bool await_resume() const { return op.good; }
+  };
+  // Sends the headers before there is a message: the client learns that the call is being served. Before any write().
+  open_awaiter open() { return open_awaiter{*this, {}}; }
+
   // `hook` is called once when gone() turns true; for handlers that wait for something else than read and write.
   virtual void on_gone(std::function<void()> hook) = 0;
 
@@ -81,6 +94,7 @@ class rpc_stream : public call_context {
   // False: already over, the caller goes on at once with op.good as it is.
   virtual bool start_read(operation& op) = 0;
   virtual bool start_write(operation& op, reply& message, bool more) = 0;
+  virtual bool start_open(operation& op) = 0;
   virtual byte_span message() const = 0;
   ~rpc_stream() = default;
 };

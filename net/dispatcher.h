@@ -60,6 +60,7 @@ class dispatcher {
   void start();
   void stop();
   size_t live() const { return metrics_.live; }
+  bool stopping() const { return stopping_; }
   dispatcher_metrics metrics() const { return metrics_; }
   reactor& home() { return home_; }
 

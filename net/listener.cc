@@ -43,7 +43,7 @@ result<void> listener::open(const asio::ip::tcp::endpoint& address) {
   if (!fault) acceptor_.listen(asio::socket_base::max_listen_connections, fault);
   if (!fault) acceptor_.native_non_blocking(true, fault);
   if (fault) {
-    return fail(errc::invalid_argument, "cannot listen on " + to_string(address) + ": " + fault.message());
+    return fail(errc::unavailable, "cannot listen on " + to_string(address) + ": " + fault.message());
   }
   wait();
   return ok();

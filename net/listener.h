@@ -36,7 +36,7 @@ class listener {
   listener(asio::io_context& context, std::vector<rpc_server*> doors, const listener_limits& limits);
   ~listener();
 
-  // storage_failed is never the answer; invalid_argument if the address cannot be listened on, with why.
+  // unavailable: cannot listen there; the message says why.
   result<void> open(const asio::ip::tcp::endpoint& address);
   asio::ip::tcp::endpoint address() const;
   void stop();

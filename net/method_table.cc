@@ -5,9 +5,9 @@
 namespace weir {
 namespace {
 
-// A request may be this large: what carries payloads, what carries a configuration or a batch of numbers, what carries
-// a name.
-constexpr size_t large = 9u << 20;
+// A request may be this large: what carries payloads (the limit of the transport holds), what carries a configuration or
+// a batch of numbers, what carries a name.
+constexpr size_t large = SIZE_MAX;
 constexpr size_t medium = 256u << 10;
 constexpr size_t small = 16u << 10;
 

@@ -22,7 +22,7 @@ struct method_row {
   std::string_view path;  // "/package.Service/Method"
   call_shape shape;
   permission needs;
-  size_t request_bytes_max;  // of one message
+  size_t request_bytes_max;  // of one message; above rpc_settings::receive_bytes_max that one holds
   std::string_view feature;  // what it belongs to, for people: "key-value buckets"
 };
 

@@ -68,8 +68,8 @@ void rpc_server::hand_over(int connection) {
   door_->HandleNewConnection(&accepted);
 }
 
-void rpc_server::shutdown(std::chrono::milliseconds grace) {
-  server_->Shutdown(std::chrono::system_clock::now() + grace);
+void rpc_server::shutdown(std::chrono::system_clock::time_point deadline) {
+  server_->Shutdown(deadline);
 }
 
 }  // namespace weir

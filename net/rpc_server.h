@@ -53,8 +53,8 @@ class rpc_server {
 
   // Takes the descriptor of a connected, non-blocking socket.
   void hand_over(int connection);
-  // No new connections and calls; waits for the open ones, cancels them after the grace time.
-  void shutdown(std::chrono::milliseconds grace);
+  // No new connections and calls; waits for the open ones, cancels them at the deadline.
+  void shutdown(std::chrono::system_clock::time_point deadline);
 
  private:
   std::unique_ptr<grpc::AsyncGenericService> service_;

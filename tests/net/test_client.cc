@@ -58,7 +58,7 @@ answer test_client::call(const std::string& path, const std::vector<std::string>
                          std::chrono::milliseconds timeout) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + timeout);
-  context.set_wait_for_ready(true);
+  context.set_wait_for_ready(wait_for_ready_);
   auto open = stub_.PrepareCall(&context, path, &queue_);
   open->StartCall(nullptr);
   bool alive = wait_on(queue_);

@@ -31,11 +31,14 @@ class test_client {
   answer call(const std::string& path, const std::vector<std::string>& messages,
               std::chrono::milliseconds timeout = std::chrono::seconds(20));
   answer unary(const std::string& path, const std::string& message) { return call(path, {message}); }
+  // From now on a call fails at once when there is no connection.
+  void fail_fast() { wait_for_ready_ = false; }
 
  private:
   std::shared_ptr<grpc::Channel> channel_;
   grpc::GenericStub stub_;
   grpc::CompletionQueue queue_;
+  bool wait_for_ready_ = true;
 };
 
 // One open streaming call, driven step by step.
