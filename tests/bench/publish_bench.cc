@@ -26,8 +26,8 @@ struct settings {
   unsigned connections = 1;
   unsigned in_flight = 256;
   unsigned streams = 1;
-  unsigned rounds = 15;
-  unsigned round_ms = 500;
+  unsigned rounds = 40;
+  unsigned round_ms = 250;
   size_t payload_bytes = 128;
   int client_cpu = 1;
   bool profile = false;
@@ -75,6 +75,7 @@ nlohmann::json to_json(measured& one) {
   nlohmann::json threads = nlohmann::json::object();
   for (const auto& [name, seconds] : one.thread_seconds) threads[name] = seconds / one.calls * 1e6;
   return {{"rate", median(one.rates)},
+          {"rates", one.rates},
           {"server_cpu_us", median(one.cpu_us)},
           {"server_busy", median(one.busy)},
           {"p50_us", percentile_us(one.latencies_ns, 50)},
@@ -125,6 +126,7 @@ nlohmann::json compare(const settings& chosen, server_process& server, load_clie
   return {{"empty", to_json(of_empty)},
           {"publish", to_json(of_publish)},
           {"syncs_per_publish", of_publish.syncs / of_publish.calls},
+          {"ratios", ratios},
           {"ratio", median(ratios)},
           {"cpu_ratio", median(of_empty.cpu_us) / median(of_publish.cpu_us)}};
 }
