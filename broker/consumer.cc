@@ -61,7 +61,9 @@ uint32_t consumer::delivered(seq_no seq, mono_ns now) {
 }
 
 void consumer::advance(seq_no next) {
-  next_ = std::max(next_, next);
+  if (next <= next_) return;
+  next_ = next;
+  moved_ = true;
 }
 
 std::optional<pending_set::entry> consumer::acknowledge(seq_no seq) {
@@ -85,6 +87,7 @@ size_t consumer::progress_bytes_max() const {
 void consumer::journaled() {
   delta_.clear();
   whole_ = false;
+  moved_ = false;
 }
 
 void consumer::load(seq_no next, seq_no last_delivered, uint64_t dropped) {

@@ -75,6 +75,7 @@ class consumer final : public local_counted {
   size_t progress_bytes_max() const;
   // What the journal does not know yet.
   const consumer_delta& unjournaled() const { return delta_; }
+  bool dirty() const { return moved_ || whole_ || !delta_.empty(); }
   // So much that the whole state is the shorter entry.
   bool journal_whole() const { return whole_; }
   void journaled();
@@ -103,6 +104,7 @@ class consumer final : public local_counted {
   pending_set pending_;
   consumer_delta delta_;
   bool whole_ = false;
+  bool moved_ = false;             // next_ is not journaled
   std::vector<seq_no> exhausted_;  // kept for its memory
 };
 

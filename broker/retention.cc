@@ -121,6 +121,7 @@ uint64_t retention::remove_excess_count() {
 
 retention::outcome retention::enforce_strictly(std::optional<wall_ms> now) {
   outcome done;
+  front_.reset();  // what goes here is not counted there
   done.removed = remove_excess_count();
   const bool ages = now && has_age();
   if (!ages && !over_bytes(log_.stats().bytes)) return done;

@@ -187,7 +187,7 @@ void shard_impl::journal_progress_lazily(stream& in, consumer& at) {
     at.journaled();
     return;
   }
-  if (at.unjournaled().empty() && !at.journal_whole()) return;
+  if (!at.dirty()) return;
   encode_progress(scratch_, at);
   // Full: stays unjournaled until the next time. A crash before that only forgets delivery counts.
   if (!journal_of().has_room(scratch_.size())) return;
@@ -327,11 +327,11 @@ task<result<void>> shard_impl::deliver_new(place held, budget& left, fetch_outco
   stream_log& log = held.in->log();
   const std::string& filter = at.config().filter_subject;
   while (left.messages != 0 && left.bytes != 0) {
-    at.advance(log.next_live(at.next()));
+    const seq_no from = log.next_live(at.next());
     const seq_no to = log.last_visible();
-    if (at.next() > to) break;
+    if (from > to || at.next() > to) break;
     scan_request wanted;
-    wanted.from = at.next();
+    wanted.from = from;
     wanted.to = to;
     wanted.records_max = left.messages;
     wanted.bytes_max = left.bytes;

@@ -159,6 +159,7 @@ class shard_impl final : public shard, private store_client {
   void apply_to(stream_id id, const consumer_state& entry);
   void apply_to(stream_id id, const consumer_deleted& entry);
   void apply_to(stream_id id, const consumer_progress& entry);
+  static void forget_removed(const stream_log& log, consumer& at);
   void finish_recovery();
 
   const shard_ports ports_;

@@ -18,9 +18,19 @@ result<void> shard_impl::recover(const std::string& dir, const store_config& sto
   return ok();
 }
 
+// A removal that the journal told after a delivery takes the message out of the pending set.
+void shard_impl::forget_removed(const stream_log& log, consumer& at) {
+  at.forget_before(log.stats().first);
+  std::vector<seq_no> removed;
+  at.pending().for_each([&log, &removed](const pending_set::entry& one) {
+    if (!log.is_live(one.seq)) removed.push_back(one.seq);
+  });
+  for (const seq_no seq : removed) at.forget(seq);
+}
+
 void shard_impl::finish_recovery() {
   for (const auto& [id, in] : by_id_) {
-    for (const auto& [name, at] : in->consumers) at->forget_before(in->log().stats().first);
+    for (const auto& [name, at] : in->consumers) forget_removed(in->log(), *at);
   }
   journal& log = journal_of();
   log.on_progress = [this, before = std::move(log.on_progress)] {
@@ -79,8 +89,17 @@ result<void> shard_impl::apply(stream_id id, byte_span bytes) {
 
 result<void> shard_impl::adopt(stream_id id, byte_span label) {
   auto stream = decode_label(label);
-  if (!stream) return stream.err();
-  restore_stream(id, *stream);
+  if (stream) {
+    restore_stream(id, *stream);
+    return ok();
+  }
+  // Only its messages are left: they get a stream with defaults, under a name that says so.
+  stream_record bare;
+  bare.config.name = "recovered-" + std::to_string(id.raw());
+  bare.config.block_size = default_block_size;
+  bare.config.level = durability::fsync;
+  bare.created_at = ports_.clock.wall();
+  restore_stream(id, bare);
   return ok();
 }
 

@@ -50,7 +50,7 @@ void call::reset() {
   stream_.reset();
   context_.reset();
   method_ = nullptr;
-  gone_ = streaming_ = opened_ = false;
+  gone_ = streaming_ = handled_ = opened_ = false;
   verdict_.reset();
   gone_hook_ = nullptr;
   buffer_.Clear();
@@ -137,8 +137,14 @@ bool call::take_message() {
   return !verdict_;
 }
 
-call::detached call::serve_unary() {
+void call::begin_handling() {
   ++pending_;
+  handled_ = true;
+  ++home_.serving_;
+}
+
+call::detached call::serve_unary() {
+  begin_handling();
   task<result<reply>> handling = method_->unary(message(), *this);
   result<reply> outcome = co_await std::move(handling);
   if (outcome) {
@@ -150,7 +156,7 @@ call::detached call::serve_unary() {
 }
 
 call::detached call::serve_stream() {
-  ++pending_;
+  begin_handling();
   task<result<void>> handling = method_->stream(*this);
   result<void> outcome = co_await std::move(handling);
   gone_hook_ = nullptr;
@@ -261,6 +267,7 @@ void call::on_written(bool ok) {
 void call::release() {
   if (--pending_ != 0) return;
   --home_.metrics_.live;
+  if (handled_) --home_.serving_;
   home_.recycle(*this);
 }
 

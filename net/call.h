@@ -58,6 +58,7 @@ class call final : public rpc_stream {
   void refuse(grpc::StatusCode code, const std::string& message);
   void on_unary_request(bool ok);
   bool take_message();
+  void begin_handling();
   detached serve_unary();
   detached serve_stream();
   void answer(reply& message);
@@ -84,7 +85,8 @@ class call final : public rpc_stream {
   int pending_ = 0;
   bool gone_ = false;
   bool streaming_ = false;
-  bool opened_ = false;  // the headers are sent, or going with a message
+  bool handled_ = false;
+  bool opened_ = false;           // the headers are sent, or going with a message
   std::optional<error> verdict_;  // on the stream's input; goes before what the handler says
   std::function<void()> gone_hook_;
   operation* reader_ = nullptr;

@@ -1,8 +1,8 @@
-// What a handler sees of the RPC it answers: its context, its messages as bytes, and for the streaming shapes a stream to
-// read and write. No gRPC here: the types of the transport stay in call.cc, dispatcher.cc and rpc_server.cc.
+// What a handler sees of the RPC it answers: its context, its messages as bytes, and for the streaming shapes a stream
+// to read and write. No gRPC here: the types of the transport stay in call.cc, dispatcher.cc and rpc_server.cc.
 //
-// All of it lives on the reactor that the connection belongs to, as long as the handler's coroutine runs; a handler that
-// goes to another shard comes back before it touches them again (cross.h).
+// All of it lives on the reactor that the connection belongs to, as long as the handler's coroutine runs; a handler
+// that goes to another shard comes back before it touches them again (cross.h).
 #pragma once
 
 #include <coroutine>

@@ -1,7 +1,7 @@
 // commit_thread: the commit lane of one shard: one thread that runs its jobs one after another, in order.
 //
-// submit() from the shard's reactor; done() of a job runs there. Owned by main. stop() when nothing is submitted any more:
-// it runs what is queued and joins; the last done() still travel, so the reactor stops later.
+// submit() from the shard's reactor; done() of a job runs there. Owned by main. stop() when nothing is submitted any
+// more: it runs what is queued and joins; the last done() still travel, so the reactor stops later.
 #pragma once
 
 #include <condition_variable>

@@ -46,7 +46,8 @@ class core {
   shard& owner() { return *shard_; }
 
   // On main, after every core's reactor runs: recovers the shard on its reactor's thread.
-  result<void> open_shard(const std::string& data, worker_pool& pool, const std::vector<watch_relay::place>& everywhere);
+  result<void> open_shard(const std::string& data, worker_pool& pool,
+                          const std::vector<watch_relay::place>& everywhere);
   // On main, once every shard is open: attaches the services and takes calls.
   void serve(const shard_map& shards);
   void set_serving(bool serving);

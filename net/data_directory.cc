@@ -78,7 +78,8 @@ result<std::optional<unsigned>> read_format(const std::string& path) {
 bool write_synced(const std::string& path, const std::string& text) {
   int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor < 0) return false;
-  bool good = write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(descriptor) == 0;
+  bool good =
+      write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(descriptor) == 0;
   close(descriptor);
   return good;
 }

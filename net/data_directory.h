@@ -1,12 +1,13 @@
-// data_directory: the folder a server keeps everything in: made if missing, locked against a second process, and refused
-// if it is not ours. Linux only.
+// data_directory: the folder a server keeps everything in: made if missing, locked against a second process, and
+// refused if it is not ours. Linux only.
 //
 //   LOCK    held with flock(2) while the object lives; contains the holder's process id
-//   FORMAT  text: "weir data directory", "format 1", "shards N"; written once, atomically. The shard count is part of the
+//   FORMAT  text: "weir data directory", "format 1", "shards N"; written once, atomically. The shard count is part of
+//   the
 //           format: a stream's shard is a function of its name and this number.
 //
-// Errors: locked (names the process), foreign_directory (something else, another format, another shard count; nothing was
-// touched), storage_failed (the folder cannot be made or read).
+// Errors: locked (names the process), foreign_directory (something else, another format, another shard count; nothing
+// was touched), storage_failed (the folder cannot be made or read).
 #pragma once
 
 #include <optional>

@@ -1,12 +1,13 @@
 // dispatcher: every call of one reactor's server arrives here, is checked against the method table and given to its
 // handler.
 //
-// One generic service with a few outstanding requests instead of one request queue a method: the system's gRPC scans all
-// outstanding tags on every completion (ARCHITECTURE.md, "Libraries"). Owned by main; lives on its reactor's thread from
-// start() on. Handlers are attached before start().
+// One generic service with a few outstanding requests instead of one request queue a method: the system's gRPC scans
+// all outstanding tags on every completion (ARCHITECTURE.md, "Libraries"). Owned by main; lives on its reactor's thread
+// from start() on. Handlers are attached before start().
 //
-// stop(): new calls get UNAVAILABLE, streaming calls are told to end, unary ones finish. Then main calls
-// rpc_server::shutdown(), and waits until live() is 0: a handler may outlast its call (its commit is still under way).
+// stop(): new calls get UNAVAILABLE, streaming calls are told to end, unary ones finish. Then main waits until
+// serving() is 0, as long as its patience lasts, calls rpc_server::shutdown(), and waits until live() is 0: a handler
+// may outlast its call (its commit is still under way).
 #pragma once
 
 #include <chrono>
@@ -27,14 +28,14 @@ class call;
 
 struct dispatcher_limits {
   unsigned requests_outstanding = 32;
-  size_t calls_max = 20'000;     // open at a time on one reactor; more get RESOURCE_EXHAUSTED
+  size_t calls_max = 20'000;      // open at a time on one reactor; more get RESOURCE_EXHAUSTED
   size_t idle_calls_max = 1'024;  // call objects kept for reuse
 };
 
 struct dispatcher_metrics {
-  uint64_t calls = 0;     // accepted
-  uint64_t failed = 0;    // ended with a status other than OK
-  uint64_t refused = 0;   // of those, never given to a handler
+  uint64_t calls = 0;    // accepted
+  uint64_t failed = 0;   // ended with a status other than OK
+  uint64_t refused = 0;  // of those, never given to a handler
   uint64_t live = 0;
 };
 
@@ -60,6 +61,7 @@ class dispatcher {
   void start();
   void stop();
   size_t live() const { return metrics_.live; }
+  size_t serving() const { return serving_; }  // of those, given to a handler
   bool stopping() const { return stopping_; }
   dispatcher_metrics metrics() const { return metrics_; }
   reactor& home() { return home_; }
@@ -78,6 +80,7 @@ class dispatcher {
   std::vector<call*> idle_;
   std::unordered_set<call*> streaming_;
   dispatcher_metrics metrics_;
+  size_t serving_ = 0;
   bool stopping_ = false;
 };
 

@@ -19,7 +19,7 @@
 namespace weir {
 
 struct listener_limits {
-  size_t connections_max = 10'000;
+  size_t connections_max = 8'000;
   size_t connections_per_address_max = 1'000;
 };
 

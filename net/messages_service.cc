@@ -11,7 +11,7 @@ namespace {
 namespace pb = waymaker::streams;
 
 constexpr std::string_view success_head("\x08\x01\x12\x02ok", 6);  // success, result_code "ok"
-constexpr uint8_t messages_tag = 0x22;                              // field 4 of every response with records
+constexpr uint8_t messages_tag = 0x22;                             // field 4 of every response with records
 
 template <class Response>
 result<reply> failed_bytes(const error& failure) {
@@ -59,8 +59,7 @@ task<result<reply>> messages_service::publish(byte_span bytes, call_context&) {
   const shard_place& place = shards_.of(decoded.request.stream);
   auto append = [&decoded](shard& there) { return there.publish(decoded.request); };
   // At home, the usual case, without the frames of a crossing.
-  task<result<published>> work =
-      place.home == &here_ ? append(*place.owner) : shard_map::ask_at(here_, place, append);
+  task<result<published>> work = place.home == &here_ ? append(*place.owner) : shard_map::ask_at(here_, place, append);
   result<published> done = co_await std::move(work);
   if (done) co_return encode_published(done->seq);
   if (is_status(done.err().code)) co_return std::move(done).err();
@@ -73,9 +72,7 @@ task<result<reply>> messages_service::fetch(byte_span bytes, call_context&) {
   pb::FetchRequest request;
   result<void> parsed = parse_message(bytes, request);
   if (!parsed) co_return std::move(parsed).err();
-  auto take = [&](shard& there) {
-    return there.fetch(request.stream(), request.consumer(), request.batch_size());
-  };
+  auto take = [&](shard& there) { return there.fetch(request.stream(), request.consumer(), request.batch_size()); };
   result<fetch_outcome> taken = co_await shards_.ask(here_, request.stream(), take);
   if (!taken) co_return failed_bytes<pb::FetchResponse>(taken.err());
   reply out;
@@ -95,9 +92,7 @@ task<result<reply>> messages_service::fetch(byte_span bytes, call_context&) {
 }
 
 task<result<pb::AckResponse>> messages_service::ack(const pb::AckRequest& request, call_context&) {
-  auto settle = [&](shard& there) {
-    return there.ack(request.stream(), request.consumer(), seq_no(request.seq()));
-  };
+  auto settle = [&](shard& there) { return there.ack(request.stream(), request.consumer(), seq_no(request.seq())); };
   result<void> settled = co_await shards_.ask(here_, request.stream(), settle);
   if (!settled) co_return failed<pb::AckResponse>(settled.err());
   co_return succeeded<pb::AckResponse>();

@@ -5,8 +5,8 @@
 namespace weir {
 namespace {
 
-// A request may be this large: what carries payloads (the limit of the transport holds), what carries a configuration or
-// a batch of numbers, what carries a name.
+// A request may be this large: what carries payloads (the limit of the transport holds), what carries a configuration
+// or a batch of numbers, what carries a name.
 constexpr size_t large = SIZE_MAX;
 constexpr size_t medium = 256u << 10;
 constexpr size_t small = 16u << 10;

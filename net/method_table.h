@@ -1,7 +1,8 @@
 // The one table of RPCs: every method of every service we know, who may call it, how large a request may be.
 //
-// An RPC without a row does not exist: tests/net/method_table_test.cc walks the linked descriptors and fails on a missing
-// row or a wrong shape. A row whose handler is not attached (dispatcher.h) answers UNIMPLEMENTED and names its feature.
+// An RPC without a row does not exist: tests/net/method_table_test.cc walks the linked descriptors and fails on a
+// missing row or a wrong shape. A row whose handler is not attached (dispatcher.h) answers UNIMPLEMENTED and names its
+// feature.
 #pragma once
 
 #include <cstddef>

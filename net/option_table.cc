@@ -75,8 +75,12 @@ option_row boolean(std::string name, bool& field, bool flag, std::string help) {
 }
 
 option_row shard_count(std::optional<unsigned>& field) {
-  option_row row{"shards", "shards, each with a reactor thread and a journal; fixed when the data directory is made",
-                 "a number from 1 to 64", false, "one per core", nullptr};
+  option_row row{"shards",
+                 "shards, each with a reactor thread and a journal; fixed when the data directory is made",
+                 "a number from 1 to 64",
+                 false,
+                 "one per core",
+                 nullptr};
   row.set = [&field](const std::string& value) {
     unsigned count = 0;
     if (!number("shards", count, 1u, 64u, "").set(value)) return false;
@@ -111,8 +115,8 @@ void add_transport_rows(std::vector<option_row>& rows, server_options& o) {
   rows.push_back(number("streams-per-connection-max", o.rpc.streams_per_connection_max, 1u, 100'000u,
                         "open calls on one connection"));
   rows.push_back(number<size_t>("receive-bytes-max", o.rpc.receive_bytes_max, 64u << 10, gib, "one request message"));
-  rows.push_back(number<size_t>("metadata-bytes-max", o.rpc.metadata_bytes_max, 1u << 10, 1u << 20,
-                                "request headers of a call"));
+  rows.push_back(
+      number<size_t>("metadata-bytes-max", o.rpc.metadata_bytes_max, 1u << 10, 1u << 20, "request headers of a call"));
   rows.push_back(number("handshake-ms-max", o.rpc.handshake_ms_max, 100u, day, "for a new connection"));
   rows.push_back(number("keepalive-ms", o.rpc.keepalive_ms, 1'000u, day, "silence after which a client is pinged"));
   rows.push_back(number("keepalive-timeout-ms", o.rpc.keepalive_timeout_ms, 100u, day, "wait for its answer"));
@@ -141,8 +145,8 @@ void add_broker_rows(std::vector<option_row>& rows, server_options& o) {
   rows.push_back(number<uint64_t>("journal-segment-bytes", s.journal.segment_bytes, 1u << 20, 4 * gib,
                                   "size of a journal segment"));
   rows.push_back(number("journal-segments-max", s.journal.segments_max, 2u, 1'000u, "journal segments of a shard"));
-  rows.push_back(number<uint64_t>("journal-batch-bytes-max", s.journal.batch_bytes_max, 64u << 10, gib,
-                                  "one group commit"));
+  rows.push_back(
+      number<uint64_t>("journal-batch-bytes-max", s.journal.batch_bytes_max, 64u << 10, gib, "one group commit"));
   rows.push_back(number<uint64_t>("cache-bytes-max", s.cache_bytes_max, 1u << 20, any, "block cache of a shard"));
   rows.push_back(number<uint64_t>("disk-reserve-bytes", s.disk_reserve_bytes, 0, any,
                                   "free disk space below which publishes are refused"));

@@ -10,11 +10,11 @@
 namespace weir {
 
 struct option_row {
-  std::string name;   // without dashes in front
+  std::string name;  // without dashes in front
   std::string help;
-  std::string takes;  // "HOST:PORT", "a number from 1 to 64"
-  bool flag = false;  // needs no value on the command line: its presence means "true"
-  std::string preset;  // the default, as text
+  std::string takes;                                  // "HOST:PORT", "a number from 1 to 64"
+  bool flag = false;                                  // needs no value on the command line: its presence means "true"
+  std::string preset;                                 // the default, as text
   std::function<bool(const std::string& value)> set;  // false: not what it takes
 };
 

@@ -5,9 +5,9 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
-#include <algorithm>
 #include <asio/post.hpp>
 #include <future>
 #include <string>
@@ -99,11 +99,11 @@ void reactor::defer(std::coroutine_handle<> caller) {
   asio::post(*executor_, caller);
 }
 
-void reactor::wait_until(const std::function<bool()>& condition) {
+bool reactor::wait_until(const std::function<bool()>& condition, time_point deadline) {
   bool holds = false;
   while (true) {
     call([&] { holds = condition(); });
-    if (holds) return;
+    if (holds || std::chrono::system_clock::now() >= deadline) return holds;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }

@@ -5,11 +5,12 @@
 // deferred, call every turn_end once (acks out, commit group over), sleep until something happens, then up to 64
 // completions. What a reactor owns is touched by its thread only; post() is the one way in from outside.
 //
-// Owned by main (server.h). Life: construct, add turn ends, start(), ..., stop(). stop() is called when nobody posts any
-// more and no operation is pending on the queue but what completes by itself; it drains the queue and joins.
+// Owned by main (server.h). Life: construct, add turn ends, start(), ..., stop(). stop() is called when nobody posts
+// any more and no operation is pending on the queue but what completes by itself; it drains the queue and joins.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <coroutine>
 #include <functional>
 #include <memory>
@@ -57,7 +58,8 @@ class reactor {
   unsigned index() const { return index_; }
   // Resumes the coroutine later in this turn or at the start of the next: where recursion must end.
   void defer(std::coroutine_handle<> caller);
-  // The executor behind defer(), for Asio's own composed operations. It has no sockets: this thread does not sleep in it.
+  // The executor behind defer(), for Asio's own composed operations. It has no sockets: this thread does not sleep in
+  // it.
   asio::io_context& executor() { return *executor_; }
   bool on_this_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
@@ -67,8 +69,9 @@ class reactor {
   void stop();
   // Not on the reactor's thread: runs `work` there and waits until it returned. For starting and stopping.
   void call(const std::function<void()>& work);
-  // The same, for waiting: returns once `condition`, asked there again and again, is true.
-  void wait_until(const std::function<bool()>& condition);
+  // The same, for waiting: returns once `condition`, asked there again and again, is true, or the time is over.
+  using time_point = std::chrono::system_clock::time_point;
+  bool wait_until(const std::function<bool()>& condition, time_point deadline = time_point::max());
 
   uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
   uint64_t bells() const { return bells_.load(std::memory_order_relaxed); }

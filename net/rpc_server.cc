@@ -2,6 +2,7 @@
 
 #include <absl/synchronization/mutex.h>
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/grpc.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
@@ -13,6 +14,8 @@
 
 namespace weir {
 namespace {
+
+constexpr auto goodbye = std::chrono::milliseconds(200);  // for clients to take note
 
 void limit_transport(grpc::ServerBuilder& builder, const rpc_settings& settings) {
   auto set = [&builder](const char* name, size_t value) { builder.AddChannelArgument(name, static_cast<int>(value)); };
@@ -42,6 +45,8 @@ void prepare_grpc(const std::string& poller) {
   // Bad requests are the client's business (parse_fault.h), not a line in our log each.
   google::protobuf::SetLogHandler(nullptr);
   setenv("GRPC_POLL_STRATEGY", poller.c_str(), 1);
+  // A reference that stays: when the last one goes, gRPC may wait ten seconds for sockets that are still closing.
+  grpc_init();
 }
 
 rpc_server::rpc_server(const rpc_settings& settings) : service_(std::make_unique<grpc::AsyncGenericService>()) {
@@ -68,8 +73,8 @@ void rpc_server::hand_over(int connection) {
   door_->HandleNewConnection(&accepted);
 }
 
-void rpc_server::shutdown(std::chrono::system_clock::time_point deadline) {
-  server_->Shutdown(deadline);
+void rpc_server::shutdown() {
+  server_->Shutdown(std::chrono::system_clock::now() + goodbye);
 }
 
 }  // namespace weir

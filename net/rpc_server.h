@@ -53,8 +53,9 @@ class rpc_server {
 
   // Takes the descriptor of a connected, non-blocking socket.
   void hand_over(int connection);
-  // No new connections and calls; waits for the open ones, cancels them at the deadline.
-  void shutdown(std::chrono::system_clock::time_point deadline);
+  // No new connections and calls; what is open after a moment is cut. (gRPC would wait for clients that are connected,
+  // idle and do not look at their connection; the open calls were waited for before.)
+  void shutdown();
 
  private:
   std::unique_ptr<grpc::AsyncGenericService> service_;

@@ -39,7 +39,8 @@ result<addresses> resolve_addresses(const server_options& options) {
   if (!admin) return fail(errc::invalid_argument, "--admin takes HOST:PORT: " + admin.err().message);
   for (auto& [name, address] : {std::pair("--listen", *listen), std::pair("--admin", *admin)}) {
     if (address.address().is_loopback() || options.insecure) continue;
-    return fail(errc::invalid_argument, std::string(name) + " takes a loopback address unless --insecure is given, not " +
+    return fail(errc::invalid_argument, std::string(name) +
+                                            " takes a loopback address unless --insecure is given, not " +
                                             to_string(address) + ": nothing is encrypted in this version");
   }
   found.listen = *listen;
@@ -134,7 +135,10 @@ result<void> server::stop_cores() {
     one->home().call([&] { one->calls().stop(); });
   }
   auto deadline = std::chrono::system_clock::now() + std::chrono::milliseconds(options_.stop_grace_ms);
-  for (auto& one : cores_) one->rpc().shutdown(deadline);
+  for (auto& one : cores_) {
+    one->home().wait_until([&] { return one->calls().serving() == 0; }, deadline);
+  }
+  for (auto& one : cores_) one->rpc().shutdown();
   result<void> outcome;
   for (auto& one : cores_) {
     result<void> stopped = one->stop_shard();

@@ -66,9 +66,10 @@ result<void> check_options(const server_options& options) {
   }
   if (options.broker.payload_bytes_max > options.storage.journal.batch_bytes_max ||
       options.storage.journal.batch_bytes_max > options.storage.journal.segment_bytes / 2) {
-    return fail(errc::invalid_argument, "--journal-batch-bytes-max takes a number from --payload-bytes-max to half of "
-                                        "--journal-segment-bytes, not '" +
-                                            std::to_string(options.storage.journal.batch_bytes_max) + "'");
+    return fail(errc::invalid_argument,
+                "--journal-batch-bytes-max takes a number from --payload-bytes-max to half of "
+                "--journal-segment-bytes, not '" +
+                    std::to_string(options.storage.journal.batch_bytes_max) + "'");
   }
   return ok();
 }

@@ -34,6 +34,8 @@ result<void> store_impl::recover(lane& commits, clock_port& clock) {
   short_of_space_ = free && *free < config_.disk_reserve_bytes;
   journal_->on_progress = [this] { on_progress(); };
   journal_->on_roll = [this] { want_checkpoint(); };
+  // A stop may have come between a snapshot and the release of what it replaced.
+  if (older_) journal_->release_before(*older_);
   recovering_ = false;
   changed_ = rebuilding_ || !host_.report.quarantined.empty();
   return ok();

@@ -18,7 +18,7 @@ struct load_config {
 };
 
 struct load_outcome {
-  uint64_t calls = 0;   // after the warm-up
+  uint64_t calls = 0;  // after the warm-up
   uint64_t failed = 0;
   double seconds = 0;
   std::vector<uint32_t> latencies_ns;  // sorted

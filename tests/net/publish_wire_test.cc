@@ -58,10 +58,10 @@ TEST_CASE("publish wire: fields out of order, repeated, unknown, and headers apa
   later.add_headers()->set_key("apart");
   later.mutable_headers(0)->set_value("");
   bytes += later.SerializeAsString();
-  bytes += "\x7a\x03xyz";                                     // field 15, bytes
-  bytes += std::string("\x7d\x01\x02\x03\x04", 5);            // field 15, fixed32
+  bytes += "\x7a\x03xyz";                                           // field 15, bytes
+  bytes += std::string("\x7d\x01\x02\x03\x04", 5);                  // field 15, fixed32
   bytes += std::string("\x79\x01\x02\x03\x04\x05\x06\x07\x08", 9);  // field 15, fixed64
-  bytes += "\x78\x05";                                        // field 15, varint
+  bytes += "\x78\x05";                                              // field 15, varint
   check_same(bytes);
 }
 

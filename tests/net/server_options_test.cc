@@ -28,7 +28,8 @@ TEST_CASE("options: without arguments the documented defaults hold") {
 TEST_CASE("options: flags set their fields, and win over the configuration file") {
   scratch_dir scratch;
   std::string file = scratch.path() + "/weir.json";
-  std::ofstream(file) << R"({"listen": "127.0.0.1:1", "shards": 3, "connections_max": 5, "headers-max": 7, "pin": false})";
+  std::ofstream(file)
+      << R"({"listen": "127.0.0.1:1", "shards": 3, "connections_max": 5, "headers-max": 7, "pin": false})";
   auto parsed = parse({"--config", file.c_str(), "--listen", "[::1]:2", "--insecure", "--connections-max=6"});
   REQUIRE(parsed);
   CHECK(parsed->options.listen == "[::1]:2");

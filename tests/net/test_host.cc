@@ -80,7 +80,9 @@ void test_host::stop(std::chrono::milliseconds grace) {
   front_.stop();
   front_thread_.join();
   for (core& one : cores_) one.home->call([&] { one.calls->stop(); });
-  for (core& one : cores_) one.rpc->shutdown(std::chrono::system_clock::now() + grace);
+  auto deadline = std::chrono::system_clock::now() + grace;
+  for (core& one : cores_) one.home->wait_until([&] { return one.calls->serving() == 0; }, deadline);
+  for (core& one : cores_) one.rpc->shutdown();
   for (core& one : cores_) one.home->wait_until([&] { return one.calls->live() == 0; });
   for (core& one : cores_) one.home->call([] {});
   for (core& one : cores_) one.home->stop();

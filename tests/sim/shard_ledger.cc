@@ -1,7 +1,5 @@
 #include "tests/sim/shard_ledger.h"
 
-#include <doctest/doctest.h>
-
 namespace weir {
 namespace {
 
@@ -76,6 +74,11 @@ void shard_ledger::check_stream(sim_shard& world, const std::string& stream) con
 }
 
 void shard_ledger::check_consumers(sim_shard& world) const {
+  for (const auto& [consumer, floor] : floors_) {
+    const auto info = world.run(world.now->get_consumer(consumer.first, consumer.second));
+    REQUIRE(info);
+    CHECK_MESSAGE(info->ack_floor >= floor, "the floor went back");
+  }
   for (const auto& [consumer, seqs] : acked_) {
     CAPTURE(consumer.first);
     world.advance_ms(static_cast<int64_t>(default_ack_wait_ms) + 1);
@@ -127,6 +130,8 @@ task<void> work_until(sim_shard& world, shard_ledger& ledger, std::string stream
       auto done = co_await world.now->ack(stream, consumer, one.record.seq);
       if (done) ledger.acked(stream, consumer, one.record.seq.raw());
     }
+    auto info = co_await world.now->get_consumer(stream, consumer);
+    if (info) ledger.floor_shown(stream, consumer, info->ack_floor);
   }
 }
 

@@ -2,8 +2,11 @@
 //
 // Every message carries a text of its own ("<publisher>/<number>/..."), one subject a stream. Rules checked: an
 // acknowledged message is there once, at its sequence, with its payload; sequences have no gaps; nothing is there that
-// was not sent; of one publisher the messages of a stream keep their order; an acknowledged delivery never comes again.
+// was not sent; of one publisher the messages of a stream keep their order; an acknowledged delivery never comes again;
+// an ack floor that was shown never goes back.
 #pragma once
+
+#include <doctest/doctest.h>
 
 #include <map>
 #include <set>
@@ -23,6 +26,11 @@ class shard_ledger {
   void acked(const std::string& stream, const std::string& consumer, uint64_t seq) {
     acked_[{stream, consumer}].insert(seq);
   }
+  void floor_shown(const std::string& stream, const std::string& consumer, uint64_t floor) {
+    uint64_t& highest = floors_[{stream, consumer}];
+    CHECK_MESSAGE(floor >= highest, "the floor went back");
+    highest = floor;
+  }
   bool was_acked(const std::string& stream, const std::string& consumer, uint64_t seq) const;
   uint64_t stored_count() const { return stored_count_; }
   uint64_t acked_count() const;
@@ -38,6 +46,7 @@ class shard_ledger {
   std::map<std::string, std::set<std::string>> sent_;
   std::map<std::string, std::map<uint64_t, std::string>> stored_;  // acknowledged, by sequence
   std::map<std::pair<std::string, std::string>, std::set<uint64_t>> acked_;
+  std::map<std::pair<std::string, std::string>, uint64_t> floors_;
   uint64_t stored_count_ = 0;
 };
 

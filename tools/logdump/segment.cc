@@ -1,0 +1,91 @@
+#include <fmt/core.h>
+
+#include <array>
+
+#include "storage/journal.h"
+#include "storage/journal_segment.h"
+#include "tools/logdump/dump.h"
+
+namespace weir {
+namespace {
+
+const char* kind_name(uint8_t kind) {
+  switch (static_cast<entry_kind>(kind)) {
+    case entry_kind::records:
+      return "records";
+    case entry_kind::remove_before:
+      return "remove_before";
+    case entry_kind::remove:
+      return "remove";
+    case entry_kind::state:
+      return "state";
+  }
+  return "unknown";
+}
+
+result<std::optional<segment_header>> read_header(file& segment) {
+  std::array<uint8_t, segment_data_offset> page{};
+  auto read = segment.read_at(0, page);
+  if (!read) return std::move(read).err();
+  for (const uint64_t copy : {uint64_t{0}, segment_header_copy}) {
+    auto header = decode_segment_header(byte_span(page).subspan(copy, segment_header_size));
+    if (header) return header;
+  }
+  return std::optional<segment_header>();
+}
+
+// False if a record in it is damaged.
+bool print_records(byte_span run, const dump_options& options) {
+  while (!run.empty()) {
+    const auto record = decode_record(run);
+    if (!record) {
+      fmt::print("    damaged: {}\n", record.err().message);
+      return false;
+    }
+    if (options.records) print_record(*record, options);
+    run = run.subspan(record->whole.size());
+  }
+  return true;
+}
+
+bool print_entry(const found_entry& entry, const segment_reader& in, const dump_options& options) {
+  const entry_header& header = entry.header;
+  fmt::print("  offset {} lsn {} {} stream {} payload {} batch at {}{}\n", entry.offset, in.lsn_at(entry.offset),
+             kind_name(header.kind), header.stream, header.payload_bytes, entry.batch_start(),
+             entry.proves_what_is_before() ? " (the batch before was synced)" : "");
+  if (static_cast<entry_kind>(header.kind) != entry_kind::records) return true;
+  return print_records(entry.payload.bytes(), options);
+}
+
+}  // namespace
+
+result<bool> dump_segment(file& segment, const dump_options& options) {
+  auto read = read_header(segment);
+  if (!read) return std::move(read).err();
+  if (!*read) {
+    fmt::print("  both copies of the segment header are damaged\n");
+    return false;
+  }
+  const segment_header& header = **read;
+  fmt::print("  journal segment {}: format {}, base lsn {}, the data before ends at lsn {}, {} bytes\n", header.number,
+             header.version, header.base_lsn, header.prev_end, header.bytes);
+  segment_reader in(segment, header);
+  bool good = true;
+  uint64_t entries = 0;
+  uint64_t at = segment_data_offset;
+  while (const auto entry = in.next_entry(at)) {
+    if (entry->offset != at) {
+      fmt::print("  offset {} to {}: not an entry\n", at, entry->offset);
+      good = false;
+    }
+    good = print_entry(*entry, in, options) && good;
+    ++entries;
+    at = entry->end;
+  }
+  if (!in.failure()) return in.failure().err();
+  fmt::print("  {} entries, the data ends at offset {} (lsn {}){}\n", entries, at, in.lsn_at(at),
+             in.is_zero_from(at) ? "" : "; remains of something else follow");
+  return good;
+}
+
+}  // namespace weir

@@ -1,0 +1,57 @@
+#include "tools/publisher/options.h"
+
+#include <fmt/core.h>
+
+#include <cstdio>
+
+#include "tools/flags.h"
+
+namespace weir {
+namespace {
+
+constexpr uint64_t size_max = 64ull << 20;
+constexpr uint64_t in_flight_max = 65536;
+constexpr uint64_t connections_max = 256;
+constexpr uint64_t subjects_max = 1'000'000'000;
+constexpr double default_duration_s = 10;
+
+}  // namespace
+
+std::optional<int> parse_options(int argc, const char* const* argv, publisher_options& options) {
+  CLI::App app("Publishes to a weir stream: the lines of a file, or generated payloads, as a load test.",
+               "weir-publisher");
+  add_server(app, options.server);
+  app.add_option("--stream", options.stream, "the name of the stream")->type_name("NAME")->required();
+  app.add_flag("--create,!--no-create", options.create, "create the stream if it is missing (default)");
+  app.add_option("--durability", options.durability, "default, memory, written or fsync; for a stream created here")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"default", "memory", "written", "fsync"}));
+  app.add_option("--subject", options.subject,
+                 "a subject; {n} is the message number modulo --subjects (default: --stream)")
+      ->type_name("SUBJECT");
+  add_count(app, "--subjects", options.subjects, 1, subjects_max, "how many subjects {n} makes");
+  app.add_option("--input", options.input, "a file, a line a message; - is standard input")->type_name("FILE");
+  add_count(app, "--size", options.size, 0, size_max, "bytes of a generated payload (default 128)");
+  add_count(app, "--count", options.count, 1, UINT64_MAX, "stop after this many messages");
+  add_number(app, "--duration", options.duration_s, 0.001, 1e9,
+             "stop after this many seconds (default 10 if generated)");
+  add_number(app, "--rate", options.rate, 0, 1e7,
+             "messages a second, 0 is full speed; latency then counts from the "
+             "moment a message was due");
+  add_count(app, "--in-flight", options.in_flight, 1, in_flight_max,
+            "unanswered messages at a time (default 256); 1 keeps the order of the file");
+  add_count(app, "--connections", options.connections, 1, connections_max,
+            "connections to spread them over (default 1)");
+  add_count(app, "--errors-max", options.errors_max, 1, UINT64_MAX, "give up after this many errors (default 1000)");
+  app.add_flag("--retry", options.retry, "send again what may succeed later; a lost answer may store a message twice");
+  app.add_flag("--verify", options.verify, "read everything back, compare bytes and order, acknowledge");
+  app.add_flag("--json", options.json, "print the report as one JSON object");
+  app.add_flag("--quiet", options.quiet, "no progress line");
+
+  if (const auto done = parse_flags(app, argc, argv)) return done;
+  if (options.subject.empty()) options.subject = options.stream;
+  if (options.input.empty() && options.count == 0 && options.duration_s == 0) options.duration_s = default_duration_s;
+  return std::nullopt;
+}
+
+}  // namespace weir

@@ -1,0 +1,16 @@
+// Reads everything back through a pull consumer of its own and compares it with what was acknowledged.
+#pragma once
+
+#include <vector>
+
+#include "tools/publisher/connections.h"
+#include "tools/publisher/options.h"
+#include "tools/publisher/totals.h"
+#include "tools/publisher/verify_report.h"
+
+namespace weir {
+
+// `sent` is sorted by sequence on return. The consumer is temporary: it is deleted at the end.
+verify_report verify(connections& broker, const publisher_options& options, std::vector<acknowledged>& sent);
+
+}  // namespace weir
