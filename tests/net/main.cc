@@ -1,6 +1,7 @@
 // The test program of net: gRPC is set up as in the server before anything uses it.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
+#include <spdlog/spdlog.h>
 
 #include <csignal>
 
@@ -9,5 +10,6 @@
 int main(int argc, char** argv) {
   weir::prepare_grpc("poll");
   std::signal(SIGPIPE, SIG_IGN);
+  spdlog::set_level(spdlog::level::warn);
   return doctest::Context(argc, argv).run();
 }

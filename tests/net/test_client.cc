@@ -111,6 +111,11 @@ bool test_stream::half_close() {
   return wait();
 }
 
+bool test_stream::headers() {
+  call_->ReadInitialMetadata(nullptr);
+  return wait();
+}
+
 std::optional<std::string> test_stream::read() {
   grpc::ByteBuffer buffer;
   call_->Read(&buffer, nullptr);

@@ -50,6 +50,8 @@ class test_stream {
   bool write(const std::string& message);
   bool half_close();
   std::optional<std::string> read();
+  // Waits for the server's headers.
+  bool headers();
   void cancel() { context_.TryCancel(); }
   grpc::Status finish();
 
