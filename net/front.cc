@@ -85,6 +85,7 @@ void front::wait_for_signal() {
 }
 
 void front::stop_listening() {
+  if (!thread_.joinable()) return;  // a start that failed
   std::promise<void> done;
   asio::post(context_, [&] {
     listener_.stop();
