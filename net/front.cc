@@ -85,7 +85,10 @@ void front::wait_for_signal() {
 }
 
 void front::stop_listening() {
-  if (!thread_.joinable()) return;  // a start that failed
+  if (!thread_.joinable()) {  // never started: a port was taken
+    listener_.stop();
+    return;
+  }
   std::promise<void> done;
   asio::post(context_, [&] {
     listener_.stop();

@@ -39,8 +39,10 @@ void stored_log::erase_line(uint32_t subject) {
   index_.erase(subject);
 }
 
-// None of the records that the line counts can be found: they were lost to damage.
+// None of the records that the line counts can be found: they were lost to damage. Unless some that it counts are still
+// to be accounted; then it stays stale, and is looked at again after them.
 void stored_log::lose_line(uint32_t subject) {
+  if (!pending_.empty()) return;
   known_ = std::vector<known_record>();
   erase_line(subject);
 }
@@ -244,7 +246,11 @@ task<result<void>> stored_log::account_group(place at, seq_no from) {
   for (const block_row& row : rows.rows) {
     if (pending_.erase(row.seq, row.seq) == 0) continue;
     auto which = index_.find(rows.names[row.slot]);
-    if (which != subject_index::none) account(row.seq, row.length, which, nullptr);
+    if (which != subject_index::none) {
+      account(row.seq, row.length, which, nullptr);
+    } else {
+      stats_.bytes -= row.length;
+    }
   }
   // What has no row here was never counted.
   bool last_group = number + 1 == at.part->info.groups();
@@ -285,9 +291,10 @@ task<result<void>> stored_log::resolve_first(std::string subject) {
       co_return ok();
     }
     seq_no first = line.last;
-    while (node->before != seq_no()) {
+    // A link may lead to what was settled since.
+    while (const tail_node* before = tail_.find(node->before)) {
       first = node->before;
-      node = tail_.find(first);
+      node = before;
     }
     line.first = first;
     line.first_bytes = node->size;

@@ -17,7 +17,7 @@ namespace weir {
 
 struct tail_node {
   chunk_ref owner;  // null: removed before the run was frozen
-  seq_no before;    // neighbours at the same subject in the tail; 0 if none
+  seq_no before;    // neighbours at the same subject in the tail; 0, or one that has left the tail, if none
   seq_no after;
   uint32_t offset = 0;  // in the owner's buffer
   uint32_t size = 0;

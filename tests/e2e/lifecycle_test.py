@@ -89,7 +89,8 @@ class Lifecycle(unittest.TestCase):
                 thread.join()
             self.assertEqual(code, 0, broker.log())
             self.assertLess(took, 20)
-            self.assertLessEqual(codes, {grpc.StatusCode.UNAVAILABLE, 'unavailable'})
+            # CANCELLED is gRPC's own word for a call that reached it after its server stopped taking any.
+            self.assertLessEqual(codes, {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, 'unavailable'})
             self.assertGreater(len(acked), 100)
             broker.start()
             stub = broker.streams()
