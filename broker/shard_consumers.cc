@@ -148,7 +148,9 @@ task<result<consumer_info>> shard_impl::get_consumer(std::string stream_name, st
   for (;;) {
     auto held = co_await existing(stream_name, name);
     if (!held) co_return held.err();
-    expire(*held->in, *held->at);
+    held->at->expire(ports_.clock.mono());
+    co_await journal_progress_patiently(*held);
+    if (held->gone()) continue;
     consumer_info info = held->in->info_of(*held->at);
     const bool safe = co_await settled(held->in);
     if (safe) co_return info;
@@ -161,11 +163,18 @@ task<result<std::vector<consumer_info>>> shard_impl::list_consumers(std::string 
   for (;;) {
     auto in = co_await existing(stream_name);
     if (!in) co_return in.err();
-    std::vector<consumer_info> all;
-    for (const auto& [name, one] : (*in)->consumers) {
-      expire(**in, *one);
-      all.push_back((*in)->info_of(*one));
+    std::vector<consumer_ref> listed;
+    for (const auto& [name, one] : (*in)->consumers) listed.push_back(one);
+    for (const consumer_ref& one : listed) {
+      one->expire(ports_.clock.mono());
+      place held;
+      held.in = *in;
+      held.at = one;
+      co_await journal_progress_patiently(std::move(held));
     }
+    if ((*in)->deleted) continue;
+    std::vector<consumer_info> all;
+    for (const auto& [name, one] : (*in)->consumers) all.push_back((*in)->info_of(*one));
     const bool safe = co_await settled(*in);
     if (safe) co_return all;
   }
@@ -194,9 +203,13 @@ void shard_impl::journal_progress_lazily(stream& in, consumer& at) {
   journal_progress(in, at);
 }
 
-void shard_impl::expire(stream& in, consumer& at) {
-  at.expire(ports_.clock.mono());
-  journal_progress_lazily(in, at);
+task<void> shard_impl::journal_progress_patiently(place held) {
+  journal_progress_lazily(*held.in, *held.at);
+  while (held.at->dirty() && !held.gone()) {
+    auto room = co_await room_for(held.in->config(), progress_bytes(*held.at), true);
+    if (!room) co_return;
+    if (held.at->dirty() && !held.gone()) journal_progress(*held.in, *held.at);
+  }
 }
 
 task<result<void>> shard_impl::ack(std::string stream_name, std::string name, seq_no seq) {

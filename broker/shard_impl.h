@@ -134,7 +134,9 @@ class shard_impl final : public shard, private store_client {
   // The same when there is room for progress_bytes().
   lsn journal_progress(stream& in, consumer& at);
   size_t progress_bytes(const consumer& at);
-  void expire(stream& in, consumer& at);
+  // The same, waiting for room: before an answer shows a floor that must not go back. Gives up when there is no room to
+  // be had.
+  task<void> journal_progress_patiently(place held);
   struct budget {
     size_t messages = 0;
     size_t bytes = 0;

@@ -1,6 +1,7 @@
 #include "storage/block_salvage.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "storage/block_writer.h"
 #include "storage/quarantine.h"
@@ -40,30 +41,73 @@ class walk {
 
   // The next sound record; false at the end.
   bool next(record_view& found) {
-    for (bool on_track = true; at_ < bytes_.size(); ++at_, on_track = false) {
-      if (on_track) skip_indexes();
+    for (;;) {
+      while (auto size = index_size(at_)) at_ += *size;
       if (at_ >= bytes_.size()) return false;
-      if (bytes_[at_] != record_tag) continue;
-      auto record = decode_record(bytes_.subspan(at_));
-      if (!record || record->seq <= before_ || record->seq > keep_to_) continue;
-      before_ = record->seq;
-      at_ += record->whole.size();
-      found = *record;
-      return true;
+      if (auto record = record_at(at_)) {
+        found = *record;
+        before_ = found.seq;
+        at_ += found.whole.size();
+        return true;
+      }
+      if (!step_over()) return false;
     }
-    return false;
   }
 
  private:
   static constexpr uint8_t record_tag = 0x22;
+  static constexpr size_t length_bytes_max = 5;
 
-  // A marker counts only if a trailer stands where it says.
-  void skip_indexes() {
-    while (at_ < bytes_.size()) {
-      auto size = decode_marker(bytes_.subspan(at_));
-      if (!size || *size < marker_bytes + trailer_bytes || *size > bytes_.size() - at_) return;
-      at_ += *size;
+  std::optional<record_view> record_at(size_t at) const {
+    if (at >= bytes_.size() || bytes_[at] != record_tag) return std::nullopt;
+    auto record = decode_record(bytes_.subspan(at));
+    if (!record || record->seq <= before_ || record->seq > keep_to_) return std::nullopt;
+    return *record;
+  }
+
+  // Past a damaged record. What lies inside of it is payload and must not be taken for records, so its own length is
+  // believed if something sound stands behind it, or if it leads behind the end of a file that was cut. Only a record
+  // whose length is damaged as well is searched for the next sound thing.
+  bool step_over() {
+    auto end = claimed_end();
+    if (end && (index_size(*end) || record_at(*end))) {
+      at_ = *end;
+      return true;
     }
+    if (end && *end >= bytes_.size() && !any_index_behind()) return false;
+    while (++at_ < bytes_.size()) {
+      if (index_size(at_) || record_at(at_)) return true;
+    }
+    return false;
+  }
+
+  // Where the record here says that it ends; nothing if it says no such thing.
+  std::optional<size_t> claimed_end() const {
+    if (bytes_[at_] != record_tag) return std::nullopt;
+    uint64_t length = 0;
+    for (size_t i = 0; i < length_bytes_max && at_ + 1 + i < bytes_.size(); ++i) {
+      uint8_t byte = bytes_[at_ + 1 + i];
+      length |= uint64_t{byte & 0x7fu} << (7 * i);
+      if (byte < 0x80) return at_ + 2 + i + static_cast<size_t>(length);
+    }
+    return std::nullopt;
+  }
+
+  bool any_index_behind() const {
+    for (size_t at = at_ + 1; at < bytes_.size(); ++at) {
+      if (index_size(at)) return true;
+    }
+    return false;
+  }
+
+  // Bytes of the marker, index and trailer at `at`; nothing if a trailer does not stand where the marker says.
+  std::optional<size_t> index_size(size_t at) const {
+    if (at >= bytes_.size()) return std::nullopt;
+    auto size = decode_marker(bytes_.subspan(at));
+    if (!size || *size < marker_bytes + trailer_bytes || *size > bytes_.size() - at) return std::nullopt;
+    size_t trailer = at + static_cast<size_t>(*size) - trailer_bytes;
+    if (!decode_trailer(bytes_.subspan(trailer), trailer)) return std::nullopt;
+    return static_cast<size_t>(*size);
   }
 
   byte_span bytes_;

@@ -24,7 +24,10 @@ task<result<void>> store_impl::checkpoint() {
 
 task<result<void>> store_impl::take_checkpoint() {
   if (failed()) co_return fail(errc::storage_failed, "the journal failed");
-  if (newest_ == journal_->appended() && !changed_) co_return ok();
+  if (newest_ == journal_->appended() && !changed_) {
+    journal_->release_before(older_.value_or(lsn()));  // nothing new, but somebody may be waiting to hear that
+    co_return ok();
+  }
   // The cut: nothing is awaited until it is complete.
   snapshot made;
   made.at = journal_->appended();
@@ -58,8 +61,8 @@ task<result<void>> store_impl::take_checkpoint() {
   for (size_t i = 0; i < retired_before; ++i) {
     if (!retired_[i].since) retired_[i].since = at;
   }
+  journal_->release_before(older_.value_or(lsn()));
   if (!older_) co_return ok();
-  journal_->release_before(*older_);
   co_await delete_retired(*older_);
   co_return ok();
 }

@@ -277,6 +277,36 @@ TEST_CASE("block: a file cut at any length keeps every whole record before the c
   }
 }
 
+TEST_CASE("block: a message inside the payload of a damaged or cut one is not taken for one") {
+  for (bool cut : {false, true}) {
+    sim_disk where;
+    REQUIRE(where.make_dir(stream_dir(root, stream)));
+    std::mt19937_64 random(3);
+    message forged = make_message(12, random, 1);
+    auto writer =
+        block_writer::create(where, block_path(root, stream, seq_no(11)), block_header{stream, seq_no(11), ""});
+    REQUIRE(writer);
+    record_fields fields{"s.0", wall_ms(5), {}, as_bytes(forged.bytes)};
+    std::string outer(record_size(fields, seq_no(11)), '\0');
+    encode_record(reinterpret_cast<uint8_t*>(outer.data()), fields, seq_no(11), 3);
+    REQUIRE(writer->add(as_bytes(outer), seq_no(11), "s.0", wall_ms(5)));
+    message honest = make_message(13, random, 1);
+    REQUIRE(writer->add(as_bytes(honest.bytes), seq_no(13), honest.subject, honest.time));
+    auto made = writer->finish(true);
+    REQUIRE(made);
+    std::string path = block_path(root, stream, seq_no(11));
+    if (cut) {
+      where.cut(path, 4096 + outer.size() - 1);
+    } else {
+      where.flip_bit(path, 4096 + outer.size() - 8, 1);
+    }
+    auto saved = salvage_block(where, root, stream, seq_no(11), seq_no(13));
+    REQUIRE(saved);
+    CHECK(saved->present.count() == (cut ? 0u : 1u));
+    CHECK(saved->present.contains(seq_no(13)) == !cut);
+  }
+}
+
 TEST_CASE("block: garbage is never a block, and never a crash") {
   std::mt19937_64 random(10);
   for (int i = 0; i < 300; ++i) {

@@ -3,7 +3,9 @@
 #include <fstream>
 #include <sstream>
 
+#include "storage/block_writer.h"
 #include "storage/record.h"
+#include "storage/snapshot.h"
 #include "tests/storage/journal_fixture.h"
 #include "tests/storage/source_dir.h"
 
@@ -62,6 +64,40 @@ TEST_CASE("format: the example of a journal in FORMAT.md is what the code writes
   REQUIRE(j.close());
   check_page_shows(hex_dump(disk.contents("j/journal/1.wj")));
   check_page_shows(hex_dump(disk.contents("j/watermark")));
+}
+
+void add_record(block_writer& to, seq_no seq, const record_fields& fields) {
+  std::vector<uint8_t> bytes(record_size(fields, seq));
+  encode_record(bytes.data(), fields, seq, 1);
+  REQUIRE(to.add(bytes, seq, fields.subject, fields.time));
+}
+
+TEST_CASE("format: the example of a block file in FORMAT.md is what the code writes") {
+  sim_disk disk;
+  REQUIRE(disk.make_dir("s"));
+  auto writer = block_writer::create(disk, "s/block", block_header{stream_id(7), seq_no(1), "L"});
+  REQUIRE(writer);
+  std::string headers = encode_headers({{"k", "v"}});
+  add_record(*writer, seq_no(1), {"orders.eu", wall_ms(1'700'000'000'000), as_bytes(headers), as_bytes("hello")});
+  add_record(*writer, seq_no(3), {"orders.us", wall_ms(1'700'000'000'001), {}, as_bytes("hi")});
+  REQUIRE(writer->finish(false));
+  check_page_shows(hex_dump(disk.contents("s/block")));
+}
+
+TEST_CASE("format: the example of a snapshot in FORMAT.md is what the code writes") {
+  snapshot all;
+  all.at = lsn(0x1080);
+  all.state = "broker";
+  log_snapshot& log = all.logs.emplace_back();
+  log.id = stream_id(7);
+  log.options.block_records = 100'000;
+  log.options.label = "L";
+  log.first = seq_no(1);
+  log.last = seq_no(3);
+  log.removed.add(seq_no(2));
+  log.blocks.push_back(block_snapshot{seq_no(1), seq_no(3), 4501, false});
+  std::string bytes = encode(all);
+  check_page_shows(hex_dump({bytes.begin(), bytes.end()}));
 }
 
 }  // namespace

@@ -108,6 +108,7 @@ TEST_CASE("store: a killed process loses nothing that was acknowledged") {
 
 TEST_CASE("store: checkpoints free the journal and keep two snapshots") {
   store_world world(5);
+  world.tracks = false;
   REQUIRE(world.open());
   REQUIRE(world.create(one, small_blocks(1000)));
   for (int i = 0; i < 40; ++i) {
@@ -184,6 +185,7 @@ TEST_CASE("store: a dropped log is gone after a restart and so are its files, la
 
 TEST_CASE("store: an ephemeral log takes no disk and is empty after a restart") {
   store_world world(9);
+  world.tracks = false;
   REQUIRE(world.open());
   log_options options = small_blocks();
   options.ephemeral = true;

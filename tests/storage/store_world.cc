@@ -154,7 +154,7 @@ bool store_world::has_room(size_t bytes, bool reserve) {
 
 void store_world::changed(lsn end) {
   last_end = std::max(last_end, end);
-  candidates.push_back(model);
+  if (tracks) candidates.push_back(model);
 }
 
 bool store_world::create(stream_id stream, const log_options& options) {

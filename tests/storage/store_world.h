@@ -118,6 +118,7 @@ class store_world {
   std::mt19937_64 random;
   model_store model;
   std::vector<model_store> candidates{{}};  // the model at the last sync and after each operation since
+  bool tracks = true;                       // off for tests without crashes: candidates are not collected
   lsn last_end;
 
  private:
