@@ -11,7 +11,7 @@ namespace weir {
 namespace {
 
 // Above it a busy machine decides the figures.
-constexpr double trusted_percent_max = 3;
+constexpr double trusted_percent_max = 10;
 
 double waited_seconds() {
   std::ifstream in("/proc/thread-self/schedstat");
