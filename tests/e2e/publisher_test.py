@@ -103,7 +103,7 @@ class Publisher(BrokerTest):
 
     def test_the_json_report_has_its_fields(self):
         report = self.report('--stream', 'fields', '--count', '1000', '--size', '100', '--verify')
-        numbers = ['rate', 'in_flight', 'connections', 'sent', 'acked', 'failed', 'retried', 'bytes', 'seconds',
+        numbers = ['rate', 'in_flight', 'connections', 'sent', 'acked', 'failed', 'retried', 'overdue', 'bytes', 'seconds',
                    'messages_per_second', 'mb_per_second']
         for field in numbers:
             self.assertIsInstance(report[field], (int, float), field)
@@ -134,6 +134,19 @@ class Publisher(BrokerTest):
         self.assertEqual((process.returncode, report['acked']), (0, 400))
         self.assertGreater(report['latency_us']['max'], 900_000)
         self.assertGreater(report['latency_us']['p90'], 300_000)
+
+    def test_what_a_slow_broker_left_unsent_is_counted(self):
+        process = subprocess.Popen([PUBLISHER, '--server', self.broker.address, '--stream', 'overdue', '--rate', '200',
+                                    '--duration', '2', '--in-flight', '1', '--json'], stdout=subprocess.PIPE)
+        time.sleep(0.5)
+        self.broker.process.send_signal(signal.SIGSTOP)
+        time.sleep(2)
+        self.broker.process.send_signal(signal.SIGCONT)
+        out, _ = process.communicate(timeout=30)
+        report = json.loads(out)
+        self.assertEqual((process.returncode, report['acked']), (0, report['sent']))
+        self.assertGreater(report['overdue'], 200)
+        self.assertAlmostEqual(report['sent'] + report['overdue'], 400, delta=1)
 
     def test_subjects_and_connections_spread_the_load(self):
         report = self.report('--stream', 'spread', '--count', '300', '--subject', 'k.{n}.x', '--subjects', '3', '--connections',

@@ -53,6 +53,10 @@ std::string text_report(const publisher_options& options, const run_totals& tota
                       totals.failed, totals.retried);
   text += fmt::format("rate      {:.0f} msg/s, {:.2f} MB/s over {:.2f} s\n", per_second(totals.acked, totals.seconds),
                       per_second(totals.bytes, totals.seconds) / bytes_per_mb, totals.seconds);
+  if (totals.overdue != 0) {
+    text += fmt::format("overdue   {} messages were due and never sent: the broker was slower than --rate\n",
+                        totals.overdue);
+  }
   text += "latency  ";
   for (const percentile_name& p : percentiles) {
     const auto ns = static_cast<double>(totals.latency_ns.percentile(p.percent));
@@ -85,6 +89,7 @@ std::string json_report(const publisher_options& options, const run_totals& tota
       {"acked", totals.acked},
       {"failed", totals.failed},
       {"retried", totals.retried},
+      {"overdue", totals.overdue},
       {"bytes", totals.bytes},
       {"seconds", totals.seconds},
       {"messages_per_second", per_second(totals.acked, totals.seconds)},

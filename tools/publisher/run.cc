@@ -104,6 +104,7 @@ run_totals publish_run::go() {
   ends_ = options_.duration_s > 0 ? started_ + seconds(options_.duration_s) : steady_time::max();
 
   while (feeding_) {
+    end_if_over();
     send_due();
     if (feeding_) take_answers();
   }
@@ -132,16 +133,25 @@ void publish_run::send_due() {
   }
 }
 
-// Whether the next message is due; ends the run when its bounds are reached.
-bool publish_run::may_send() {
+// Ends the run when its bounds are reached or somebody wants it to end.
+void publish_run::end_if_over() {
   const steady_time now = steady_clock::now();
   if (interrupt_) {
     abort("interrupted");
-  } else if (now >= ends_ || (options_.rate > 0 && next_due_ >= ends_)) {
-    stop_feeding();
   } else if (options_.count > 0 && totals_.sent == options_.count) {
     stop_feeding();
+  } else if (now >= ends_ || (options_.rate > 0 && next_due_ >= ends_)) {
+    stop_feeding();
+    // Latency cannot speak for messages that were never sent: they are counted instead.
+    const auto due = static_cast<uint64_t>(options_.duration_s * options_.rate);
+    const uint64_t wanted = options_.count > 0 ? std::min(options_.count, due) : due;
+    totals_.overdue = wanted > totals_.sent ? wanted - totals_.sent : 0;
   }
+}
+
+bool publish_run::may_send() {
+  end_if_over();
+  const steady_time now = steady_clock::now();
   return feeding_ && now >= source_again_ && (options_.rate == 0 || now >= next_due_);
 }
 

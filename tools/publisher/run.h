@@ -26,6 +26,7 @@ class publish_run {
 
  private:
   void send_due();
+  void end_if_over();
   bool may_send();
   bool fill_and_start();
   void take_answers();

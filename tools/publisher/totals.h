@@ -22,6 +22,7 @@ struct run_totals {
   uint64_t acked = 0;
   uint64_t failed = 0;
   uint64_t retried = 0;  // attempts beyond the first
+  uint64_t overdue = 0;  // of a paced run: due before its end and never sent, because the broker was too slow
   uint64_t bytes = 0;    // payload bytes acknowledged
   double seconds = 0;    // from the first send to the last answer
   histogram latency_ns;
