@@ -30,7 +30,7 @@ class settling {
  private:
   result<void> all() {
     if (request_.new_directory) {
-      auto made = make_directory();
+      auto made = request_.where->make_dir(stream_dir(request_.root, request_.stream));
       if (!made) return made;
     }
     for (const auto& run : request_.runs) {
@@ -43,12 +43,6 @@ class settling {
     auto finished = finish(false);
     if (!finished || !created_) return finished;
     return request_.where->sync_dir(stream_dir(request_.root, request_.stream));
-  }
-
-  result<void> make_directory() {
-    std::string dir = stream_dir(request_.root, request_.stream);
-    auto made = request_.where->make_dir(dir);
-    return made ? request_.where->sync_dir(parent_of(dir)) : made;
   }
 
   result<void> add(byte_span bytes, seq_no seq) {

@@ -24,7 +24,10 @@ task<result<void>> store_impl::checkpoint() {
 
 task<result<void>> store_impl::take_checkpoint() {
   if (failed()) co_return fail(errc::storage_failed, "the journal failed");
-  if (newest_ == journal_->appended() && !changed_) co_return ok();
+  if (newest_ == journal_->appended() && !changed_) {
+    auto freed = co_await free_journal();
+    co_return freed;
+  }
   // The cut: nothing is awaited until it is complete.
   snapshot made;
   made.at = journal_->appended();
@@ -46,6 +49,12 @@ task<result<void>> store_impl::take_checkpoint() {
   }
   auto settled = co_await settle_all(cuts);
   if (!settled) co_return settled;
+  bool new_directories = std::any_of(cuts.begin(), cuts.end(), [](const cut& each) { return each.work.new_directory; });
+  if (new_directories) {
+    auto work = [this] { return host_.where.sync_dir(host_.root + "/streams"); };
+    auto synced = co_await run_on(host_.pool, work);
+    if (!synced) co_return synced;
+  }
   for (cut& each : cuts) {
     for (const block_ref& in : each.log->blocks()) {
       each.taken.blocks.push_back(block_snapshot{in->base, in->last(), in->length, in->closed});
@@ -58,9 +67,46 @@ task<result<void>> store_impl::take_checkpoint() {
   for (size_t i = 0; i < retired_before; ++i) {
     if (!retired_[i].since) retired_[i].since = at;
   }
-  if (!older_) co_return ok();
-  journal_->release_before(*older_);
-  co_await delete_retired(*older_);
+  auto freed = co_await free_journal();
+  co_return freed;
+}
+
+// Gives back what neither snapshot needs.
+task<result<void>> store_impl::free_journal() {
+  if (older_) {
+    journal_->release_before(*older_);
+    co_await delete_retired(*older_);
+  }
+  if (failed() || !journal_is_short()) co_return ok();
+  auto given_up = co_await give_up_older();
+  co_return given_up;
+}
+
+// True if what the older snapshot needs of the journal is nearly all that it may hold: then going on is worth more than
+// a second snapshot.
+bool store_impl::journal_is_short() const {
+  uint64_t kept = journal_->appended().raw() - older_.value_or(lsn()).raw();
+  uint64_t segments = config_.journal.segments_max > 2 ? config_.journal.segments_max - 2 : 1;
+  return kept > segments * config_.journal.segment_bytes;
+}
+
+// Lets go of the older snapshot, and so of all of the journal that the newest does not need.
+task<result<void>> store_impl::give_up_older() {
+  lsn newest = *newest_;
+  auto work = [&]() -> result<void> {
+    auto all = list_snapshots(host_.where, host_.root);
+    if (!all) return all.err();
+    for (lsn each : *all) {
+      auto removed = each == newest ? ok() : host_.where.remove(snapshot_path(host_.root, each));
+      if (!removed) return removed;
+    }
+    return host_.where.sync_dir(host_.root);
+  };
+  auto removed = co_await run_on(host_.pool, work);
+  if (!removed) co_return removed;
+  older_.reset();
+  journal_->release_before(newest);
+  co_await delete_retired(newest);
   co_return ok();
 }
 
