@@ -1,6 +1,7 @@
 // What every benchmark needs to say what it measured: order statistics, and how it gives up.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,5 +16,18 @@ double median(std::vector<double> values);
 
 // Of nanoseconds in any order, in microseconds; sorts them.
 double percentile_us(std::vector<uint32_t>& latencies_ns, double percent);
+
+// How much of the time since construction the calling thread wanted a processor and had none: what neighbours took.
+class wait_meter {
+ public:
+  wait_meter();
+  double percent() const;
+  // A sentence about it for the end of a report, without a line break.
+  std::string verdict() const;
+
+ private:
+  std::chrono::steady_clock::time_point since_;
+  double waited_before_;
+};
 
 }  // namespace weir

@@ -94,6 +94,7 @@ nlohmann::json measure(const settings& chosen) {
   load_method empty = empty_rpc();
   load_method publish = publish_to({"bench"}, chosen.payload_bytes);
   sync_probe probe(chosen.server.data_root);
+  const wait_meter neighbours;
   measured of_empty, of_sync, of_publish;
   std::vector<double> ratios;
   constexpr unsigned warm_up = 400;
@@ -108,6 +109,8 @@ nlohmann::json measure(const settings& chosen) {
   nlohmann::json report = {
       {"empty", to_json(of_empty)}, {"fdatasync", to_json(of_sync)}, {"publish", to_json(of_publish)}};
   report["ratio"] = median(ratios);
+  report["waited_percent"] = neighbours.percent();
+  report["verdict"] = neighbours.verdict();
   return report;
 }
 
@@ -144,6 +147,7 @@ int main_of_bench(int argc, char** argv) {
   print_row("Publish", report["publish"]);
   std::printf("median latency of Publish / (empty RPC + fdatasync): %.2f (goal <= %.2f)\n",
               report["ratio"].get<double>(), ratio_goal);
+  std::printf("%s\n", report["verdict"].get<std::string>().c_str());
   return 0;
 }
 

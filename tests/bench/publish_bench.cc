@@ -100,6 +100,7 @@ void print_tables(const nlohmann::json& report) {
   std::printf("syncs per Publish: %.4f\n", report["syncs_per_publish"].get<double>());
   std::printf("rate of Publish / empty RPC: %.2f (goal >= %.2f); cpu of empty RPC / Publish: %.2f\n",
               report["ratio"].get<double>(), ratio_goal, report["cpu_ratio"].get<double>());
+  std::printf("%s\n", report["verdict"].get<std::string>().c_str());
 }
 
 void print_profile(const server_profile& profile) {
@@ -116,6 +117,7 @@ void print_profile(const server_profile& profile) {
 
 nlohmann::json compare(const settings& chosen, server_process& server, load_client& client, const load_method& empty,
                        const load_method& publish) {
+  const wait_meter neighbours;
   measured of_empty, of_publish;
   std::vector<double> ratios;
   for (unsigned n = 0; n < chosen.rounds; ++n) {
@@ -127,6 +129,8 @@ nlohmann::json compare(const settings& chosen, server_process& server, load_clie
           {"publish", to_json(of_publish)},
           {"syncs_per_publish", of_publish.syncs / of_publish.calls},
           {"ratios", ratios},
+          {"waited_percent", neighbours.percent()},
+          {"verdict", neighbours.verdict()},
           {"ratio", median(ratios)},
           {"cpu_ratio", median(of_empty.cpu_us) / median(of_publish.cpu_us)}};
 }

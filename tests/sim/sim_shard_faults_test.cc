@@ -75,7 +75,7 @@ void fail_at(sim_disk::op what, uint64_t k, bool onwards, fault_count& count) {
 }
 
 TEST_CASE("faults: after the k-th failed write or sync nothing is acknowledged that a power cut takes away") {
-  const uint64_t stride = long_tests() ? 1 : 11;
+  const uint64_t stride = test_stride(11);
   fault_count count;
   uint64_t runs = 0;
   for (uint64_t k = 1; k <= 500; k += stride) {
