@@ -93,7 +93,8 @@ class shard {
   virtual void end_of_turn() = 0;
   virtual shard_metrics metrics() const = 0;
   virtual const recovery_report& recovery() const = 0;
-  // Refuses new requests, waits for those under way, checkpoints, syncs. The last call.
+  // Refuses new requests, waits for those under way, checkpoints, syncs. The last call; end_of_turn() goes on being
+  // called until it resolves.
   virtual task<result<void>> stop() = 0;
 };
 

@@ -54,7 +54,7 @@ void call::reset() {
   verdict_.reset();
   gone_hook_ = nullptr;
   buffer_.Clear();
-  incoming_ = grpc::Slice();
+  drop_message();
 }
 
 void call::on_requested(bool ok) {
@@ -78,7 +78,7 @@ void call::dispatch() {
   if (home_.stopping_) return refuse(grpc::StatusCode::UNAVAILABLE, "the server is stopping");
   if (home_.metrics_.live > home_.limits_.calls_max) {
     return refuse(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                  "more than calls_max = " + std::to_string(home_.limits_.calls_max) + " calls are open");
+                  "more than calls-max = " + std::to_string(home_.limits_.calls_max) + " calls are open");
   }
   if (method_->row->needs == permission::peer) {
     return refuse(grpc::StatusCode::PERMISSION_DENIED, "for other brokers only, on the peer listener");
@@ -122,19 +122,32 @@ void call::on_unary_request(bool ok) {
   serve_unary();
 }
 
-// Makes the read buffer one run of bytes.
+// Makes the read buffer one run of bytes, if it is within the limits.
 bool call::take_message() {
+  drop_message();
   const size_t size = buffer_.Length();
   const size_t limit = method_->row->request_bytes_max;
-  incoming_ = grpc::Slice();
+  const size_t all_max = home_.limits_.open_request_bytes_max;
   if (size > limit) {
     verdict_ = fail(errc::resource_exhausted, "the request has " + std::to_string(size) + " bytes, the limit of " +
                                                   std::string(method_->row->path) + " is " + std::to_string(limit));
+  } else if (home_.metrics_.request_bytes + size > all_max) {
+    verdict_ = fail(errc::resource_exhausted,
+                    "open requests hold more than open-request-bytes-max = " + std::to_string(all_max) + " bytes");
   } else if (size != 0 && !buffer_.TrySingleSlice(&incoming_).ok() && !buffer_.DumpToSingleSlice(&incoming_).ok()) {
     verdict_ = fail(errc::internal, "the request could not be read");
+  } else {
+    held_bytes_ = size;
+    home_.metrics_.request_bytes += size;
   }
   buffer_.Clear();
   return !verdict_;
+}
+
+void call::drop_message() {
+  incoming_ = grpc::Slice();
+  home_.metrics_.request_bytes -= held_bytes_;
+  held_bytes_ = 0;
 }
 
 void call::begin_handling() {

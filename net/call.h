@@ -58,6 +58,7 @@ class call final : public rpc_stream {
   void refuse(grpc::StatusCode code, const std::string& message);
   void on_unary_request(bool ok);
   bool take_message();
+  void drop_message();
   void begin_handling();
   detached serve_unary();
   detached serve_stream();
@@ -94,6 +95,7 @@ class call final : public rpc_stream {
   bool read_pending_ = false;
   grpc::ByteBuffer buffer_;
   grpc::Slice incoming_;
+  size_t held_bytes_ = 0;  // of incoming_, as counted in the dispatcher's metrics
 };
 
 }  // namespace weir

@@ -1,7 +1,7 @@
 // dispatcher: every call of one reactor's server arrives here, is checked against the method table and given to its
 // handler.
 //
-// One generic service with a few outstanding requests instead of one request queue a method: the system's gRPC scans
+// One generic service with few outstanding requests instead of one request queue a method: the system's gRPC scans
 // all outstanding tags on every completion (ARCHITECTURE.md, "Libraries"). Owned by main; lives on its reactor's thread
 // from start() on. Handlers are attached before start().
 //
@@ -27,9 +27,10 @@ namespace weir {
 class call;
 
 struct dispatcher_limits {
-  unsigned requests_outstanding = 32;
-  size_t calls_max = 20'000;      // open at a time on one reactor; more get RESOURCE_EXHAUSTED
-  size_t idle_calls_max = 1'024;  // call objects kept for reuse
+  unsigned requests_outstanding = 8;           // more only spread the same calls over more memory
+  size_t calls_max = 20'000;                   // open at a time on one reactor; more get RESOURCE_EXHAUSTED
+  size_t open_request_bytes_max = 512u << 20;  // of the messages that handlers hold; likewise
+  size_t idle_calls_max = 1'024;               // call objects kept for reuse
 };
 
 struct dispatcher_metrics {
@@ -37,6 +38,7 @@ struct dispatcher_metrics {
   uint64_t failed = 0;   // ended with a status other than OK
   uint64_t refused = 0;  // of those, never given to a handler
   uint64_t live = 0;
+  uint64_t request_bytes = 0;  // that handlers hold now
 };
 
 // A row of the table with what answers it, if anything does.

@@ -33,6 +33,8 @@ void add_calls(std::string& out, const std::vector<core_metrics>& cores) {
   per_shard(out, cores, "weir_rpc_refused_total", "counter", "calls refused before a handler saw them",
             [](const core_metrics& m) { return m.calls.refused; });
   per_shard(out, cores, "weir_rpc_open", "gauge", "calls open now", [](const core_metrics& m) { return m.calls.live; });
+  per_shard(out, cores, "weir_rpc_request_bytes", "gauge", "bytes of requests being handled",
+            [](const core_metrics& m) { return m.calls.request_bytes; });
   per_shard(out, cores, "weir_reactor_turns_total", "counter", "turns of the reactor's loop",
             [](const core_metrics& m) { return m.turns; });
   per_shard(out, cores, "weir_reactor_bells_total", "counter", "times another thread woke the reactor",

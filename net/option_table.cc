@@ -110,6 +110,8 @@ void add_transport_rows(std::vector<option_row>& rows, server_options& o) {
   rows.push_back(number<size_t>("connections-per-address-max", o.connections.connections_per_address_max, 1, many,
                                 "client connections from one address"));
   rows.push_back(number<size_t>("calls-max", o.calls.calls_max, 1, many, "open calls on one reactor"));
+  rows.push_back(number<size_t>("open-request-bytes-max", o.calls.open_request_bytes_max, 1u << 20, 1024 * gib,
+                                "requests being handled on one reactor, together"));
   rows.push_back(number("requests-outstanding", o.calls.requests_outstanding, 1u, 1'024u,
                         "calls a reactor offers to take at a time"));
   rows.push_back(number("streams-per-connection-max", o.rpc.streams_per_connection_max, 1u, 100'000u,

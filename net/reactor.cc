@@ -153,10 +153,12 @@ bool reactor::complete_some() {
   bool ok = false;
   auto next = queue_->AsyncNext(&tag, &ok, until);
   asleep_.store(false, std::memory_order_relaxed);
+  busy_ = false;
   for (int n = 0; next == grpc::CompletionQueue::GOT_EVENT; ++n) {
     auto* done = static_cast<completion_tag*>(tag);
     done->fn(done, ok);
-    if (n == completions_a_turn_max) return true;
+    busy_ = n == completions_a_turn_max;
+    if (busy_) return true;
     next = queue_->AsyncNext(&tag, &ok, the_past());
   }
   return next != grpc::CompletionQueue::SHUTDOWN;

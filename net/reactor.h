@@ -61,6 +61,8 @@ class reactor {
   // The executor behind defer(), for Asio's own composed operations. It has no sockets: this thread does not sleep in
   // it.
   asio::io_context& executor() { return *executor_; }
+  // At the end of a turn: the last one stopped at its limit of completions, so more of them certainly wait.
+  bool busy() const { return busy_; }
   bool on_this_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 
   void start();
@@ -103,6 +105,7 @@ class reactor {
   bool quitting_ = false;
   bool queue_closed_ = false;
   bool deferred_ = false;  // something waits in the executor: do not sleep
+  bool busy_ = false;
 
   alignas(64) inbox inbox_;
   alignas(64) std::atomic<bool> asleep_{false};

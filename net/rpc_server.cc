@@ -3,10 +3,12 @@
 #include <absl/synchronization/mutex.h>
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/grpc.h>
+#include <grpc/support/log.h>
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+#include <spdlog/spdlog.h>
 
 #include <cstdlib>
 
@@ -37,6 +39,11 @@ void limit_transport(grpc::ServerBuilder& builder, const rpc_settings& settings)
   builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
 }
 
+// gRPC calls many things errors that are a client's fault, one line each: only for those who ask.
+void log_of_grpc(gpr_log_func_args* line) {
+  spdlog::debug("grpc: {} ({}:{})", line->message, line->file, line->line);
+}
+
 }  // namespace
 
 void prepare_grpc(const std::string& poller) {
@@ -45,6 +52,7 @@ void prepare_grpc(const std::string& poller) {
   // Bad requests are the client's business (parse_fault.h), not a line in our log each.
   google::protobuf::SetLogHandler(nullptr);
   setenv("GRPC_POLL_STRATEGY", poller.c_str(), 1);
+  gpr_set_log_function(&log_of_grpc);
   // A reference that stays: when the last one goes, gRPC may wait ten seconds for sockets that are still closing.
   grpc_init();
 }

@@ -37,7 +37,7 @@ struct rpc_settings {
 };
 
 // First thing of main(), before any gRPC object: the poller ("poll" or "epoll1"), abseil's deadlock detector off,
-// protobuf's complaints about bad input silenced.
+// protobuf's complaints about bad input silenced, gRPC's sent to our log at level debug.
 void prepare_grpc(const std::string& poller);
 
 class rpc_server {

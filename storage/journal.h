@@ -128,7 +128,8 @@ class journal {
   // a checkpoint, unless one is under way.
   std::function<void()> on_roll;
 
-  // Segments that end at or before `keep` are recycled: the caller has made their content durable elsewhere.
+  // Segments that end at or before `keep` are recycled: the caller has made their content durable elsewhere. Called
+  // after every checkpoint, also one that frees nothing (then with lsn() or the same `keep` as before).
   virtual void release_before(lsn keep) = 0;
   // Writes and syncs what is open and the watermark. After it resolves nothing may be reserved.
   virtual task<result<void>> close() = 0;

@@ -265,12 +265,14 @@ void journal_impl::tick() {
   want_segments();
   watermark_if_due(false);
   wake_room();
+  asked_to_release_ = false;
+  if (!publishers_.empty() || !freers_.empty()) ask_to_release();
 }
 
 // Segments
 
 size_t journal_impl::spares_wanted() const {
-  size_t files_max = config_.segments_max + 1;
+  size_t files_max = segments_limit(true);
   return segments_.size() >= files_max ? 0 : std::min<size_t>(spare_segments_max, files_max - segments_.size());
 }
 
@@ -288,7 +290,7 @@ void journal_impl::pool_step(const result<void>& outcome) {
 
 void journal_impl::keep_or_discard(std::string path, uint64_t bytes) {
   size_t files = segments_.size() + pool_.ready() + (pool_.filling() ? 1 : 0);
-  if (bytes == config_.segment_bytes && files < config_.segments_max + 1) {
+  if (bytes == config_.segment_bytes && files < segments_limit(true)) {
     pool_.give(std::move(path));
   } else {
     pool_.discard(std::move(path));
@@ -305,6 +307,7 @@ void journal_impl::release_before(lsn keep) {
     keep_or_discard(std::move(freed.path), freed.header.bytes);
   }
   asked_to_release_ = false;
+  grant_one_more();
   pool_.forget_full();
   if (pool_.ready() > 0) reserve_only_ = false;
   want_segments();

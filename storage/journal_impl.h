@@ -63,10 +63,13 @@ class journal_impl final : public journal {
 
   // Room
   verdict judge(size_t payload_bytes, bool use_reserve) const;
+  size_t segments_limit(bool use_reserve) const;
   bool can_take_segment(bool use_reserve) const;
   verdict judge_shortage(bool use_reserve) const;
   result<void> told(verdict what, size_t payload_bytes) const;
   void wake_room();
+  void ask_to_release();
+  void grant_one_more();
 
   // Reserving
   void roll();
@@ -127,7 +130,8 @@ class journal_impl final : public journal {
 
   std::deque<segment> segments_;  // in use, oldest first
   std::shared_ptr<segment_file> current_file_;
-  bool reserve_only_ = false;  // the current segment is the reserve: for those who free space
+  bool reserve_only_ = false;    // the current segment is the reserve: for those who free space
+  size_t granted_segments_ = 0;  // more than segments_max, when releasing could not help (grant_one_more)
   bool asked_to_release_ = false;
   uint64_t next_number_ = 1;
   uint64_t next_base_ = 0;

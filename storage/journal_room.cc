@@ -1,5 +1,7 @@
 // Who may reserve an entry, who waits, and who is refused: the journal's answer to a full batch, to segments that are
 // all in use, and to a full disk.
+#include <algorithm>
+
 #include "storage/journal_impl.h"
 
 namespace weir {
@@ -9,9 +11,7 @@ task<result<void>> journal_impl::room(size_t payload_bytes, bool use_reserve) {
   want_segments();
   verdict what = judge(payload_bytes, use_reserve);
   if (what == verdict::wait) flush();  // a full batch goes out now, not at the end of the turn
-  if (what == verdict::wait && segments_.size() >= config_.segments_max && !std::exchange(asked_to_release_, true)) {
-    if (on_roll) on_roll();
-  }
+  if (what == verdict::wait) ask_to_release();
   for (bool woken = false;; woken = true) {
     what = judge(payload_bytes, use_reserve);
     bool behind_others = what == verdict::go && !woken && !queue.empty();
@@ -38,15 +38,19 @@ journal_impl::verdict journal_impl::judge(size_t payload_bytes, bool use_reserve
   return judge_shortage(use_reserve);
 }
 
+size_t journal_impl::segments_limit(bool use_reserve) const {
+  return std::max<size_t>(config_.segments_max, granted_segments_) + (use_reserve ? 1 : 0);
+}
+
 bool journal_impl::can_take_segment(bool use_reserve) const {
   // The last spare is the reserve, except for the very first segment of a journal.
   size_t kept_back = use_reserve || segments_.empty() ? 0 : 1;
-  return segments_.size() < config_.segments_max + (use_reserve ? 1u : 0u) && pool_.ready() > kept_back;
+  return segments_.size() < segments_limit(use_reserve) && pool_.ready() > kept_back;
 }
 
 // Without a segment to go on with: is one on its way, or must space come back first?
 journal_impl::verdict journal_impl::judge_shortage(bool use_reserve) const {
-  bool all_in_use = segments_.size() >= config_.segments_max + (use_reserve ? 1u : 0u);
+  bool all_in_use = segments_.size() >= segments_limit(use_reserve);
   if (all_in_use || pool_.filling() || !pool_.disk_is_full()) return verdict::wait;
   return verdict::full;
 }
@@ -74,6 +78,20 @@ result<void> journal_impl::told(verdict what, size_t payload_bytes) const {
 void journal_impl::wake_room() {
   while (!freers_.empty() && judge(freers_.first_bytes(), true) != verdict::wait) freers_.wake_first();
   while (!publishers_.empty() && judge(publishers_.first_bytes(), false) != verdict::wait) publishers_.wake_first();
+}
+
+// With all segments in use only a checkpoint helps, and without new entries no roll will bring one.
+void journal_impl::ask_to_release() {
+  if (segments_.size() < segments_limit(false) || std::exchange(asked_to_release_, true)) return;
+  if (on_roll) on_roll();
+}
+
+// A checkpoint ended, somebody still waits, and nothing could be released: the older of the two snapshots that are kept
+// needs it all. One more segment lets the next checkpoint be a later one, which frees everything up to this one.
+void journal_impl::grant_one_more() {
+  bool somebody_waits = !publishers_.empty() || !freers_.empty();
+  if (segments_.size() < config_.segments_max) granted_segments_ = 0;
+  if (somebody_waits && segments_.size() >= segments_limit(false)) granted_segments_ = segments_.size() + 1;
 }
 
 }  // namespace weir

@@ -29,10 +29,6 @@ class settling {
 
  private:
   result<void> all() {
-    if (request_.new_directory) {
-      auto made = request_.where->make_dir(stream_dir(request_.root, request_.stream));
-      if (!made) return made;
-    }
     for (const auto& run : request_.runs) {
       for (const tail_node& node : run->nodes) {
         if (!node.owner) continue;

@@ -47,14 +47,13 @@ task<result<void>> store_impl::take_checkpoint() {
     for (cut& each : cuts) each.log->cancel_settle();
     co_return durable;
   }
-  auto settled = co_await settle_all(cuts);
-  if (!settled) co_return settled;
-  bool new_directories = std::any_of(cuts.begin(), cuts.end(), [](const cut& each) { return each.work.new_directory; });
-  if (new_directories) {
-    auto work = [this] { return host_.where.sync_dir(host_.root + "/streams"); };
-    auto synced = co_await run_on(host_.pool, work);
-    if (!synced) co_return synced;
+  auto settled = co_await make_directories(cuts);
+  if (!settled) {
+    for (cut& each : cuts) each.log->cancel_settle();
+    co_return settled;
   }
+  settled = co_await settle_all(cuts);
+  if (!settled) co_return settled;
   for (cut& each : cuts) {
     for (const block_ref& in : each.log->blocks()) {
       each.taken.blocks.push_back(block_snapshot{in->base, in->last(), in->length, in->closed});
@@ -73,10 +72,8 @@ task<result<void>> store_impl::take_checkpoint() {
 
 // Gives back what neither snapshot needs.
 task<result<void>> store_impl::free_journal() {
-  if (older_) {
-    journal_->release_before(*older_);
-    co_await delete_retired(*older_);
-  }
+  journal_->release_before(older_.value_or(lsn()));  // nothing may be free, but somebody may be waiting to hear that
+  if (older_) co_await delete_retired(*older_);
   if (failed() || !journal_is_short()) co_return ok();
   auto given_up = co_await give_up_older();
   co_return given_up;
@@ -126,6 +123,25 @@ std::vector<store_impl::cut> store_impl::cut_logs() {
     cuts.push_back(cut{log, log->snapshot(), log->begin_settle()});
   }
   return cuts;
+}
+
+// Those of logs that settle for the first time, with one sync for all.
+task<result<void>> store_impl::make_directories(const std::vector<cut>& cuts) {
+  std::vector<std::string> dirs;
+  for (const cut& each : cuts) {
+    bool wanted = each.work.new_directory && !each.work.runs.empty();
+    if (wanted) dirs.push_back(stream_dir(host_.root, each.work.stream));
+  }
+  if (dirs.empty()) co_return ok();
+  auto work = [&]() -> result<void> {
+    for (const std::string& dir : dirs) {
+      auto made = host_.where.make_dir(dir);
+      if (!made) return made;
+    }
+    return host_.where.sync_dir(host_.root + "/streams");
+  };
+  auto made = co_await run_on(host_.pool, work);
+  co_return made;
 }
 
 task<result<void>> store_impl::settle_all(std::vector<cut>& cuts) {

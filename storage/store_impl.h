@@ -76,6 +76,7 @@ class store_impl final : public store, private journal_visitor {
   task<result<void>> take_checkpoint();
   task<void> wait_durable(lsn end, result<void>& outcome);
   std::vector<cut> cut_logs();
+  task<result<void>> make_directories(const std::vector<cut>& cuts);
   task<result<void>> settle_all(std::vector<cut>& cuts);
   task<void> settle_some(std::vector<cut>& cuts, size_t& next, result<void>& outcome);
   task<result<void>> keep_snapshot(snapshot made);

@@ -79,8 +79,8 @@ class stream_log {
   virtual size_t append_bytes(const record_fields& fields) const = 0;
 
   // Removal, journaled like an append; needs journal.room(remove_bytes(n), true). Sequences that are not live are
-  // ignored. Return how many live messages went. The journal payload of remove() of n sequences is remove_bytes(n), that
-  // of remove_before() remove_bytes(1).
+  // ignored. Return how many live messages went. The journal payload of remove() of n sequences is remove_bytes(n),
+  // that of remove_before() remove_bytes(1).
   static constexpr size_t remove_bytes(size_t n) { return 8 * n; }
   virtual uint64_t remove_before(seq_no first_kept) = 0;
   virtual uint64_t remove(const std::vector<seq_no>& seqs) = 0;
@@ -91,8 +91,9 @@ class stream_log {
 
   // Size and subject of a removed record that lies in a block file are read from there in the background. Until that is
   // done, stats().bytes and the subject index may still count it, and a subject's first or last may be a removed one
-  // (everything else is exact at once). Records in memory, records that oldest() just returned, and the only older record
-  // at the subject appended last (a key overwritten in a KV bucket) need no reading. True if nothing is outstanding.
+  // (everything else is exact at once). Records in memory, records that oldest() just returned, and the only older
+  // record at the subject appended last (a key overwritten in a KV bucket) need no reading. True if nothing is
+  // outstanding.
   virtual bool exact() const = 0;
   // Resolves when nothing is outstanding (at once in the usual case). Ask before deciding by bytes or by a subject.
   virtual task<result<void>> become_exact() = 0;

@@ -15,9 +15,9 @@
 #include "storage/posix_disk.h"
 #include "storage/record.h"
 #include "tests/bench/null_disk.h"
-#include "tests/sim/thread_lane.h"
 #include "tests/sim/inline_lane.h"
 #include "tests/sim/temp_dir.h"
+#include "tests/sim/thread_lane.h"
 
 namespace weir {
 namespace {

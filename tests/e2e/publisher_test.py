@@ -116,15 +116,15 @@ class Publisher(BrokerTest):
         self.assertEqual(set(report['verify']), {'good', 'read', 'matched', 'different', 'missing', 'out_of_order', 'foreign',
                                                  'moved', 'seconds', 'failures'})
 
-    def test_the_rate_is_kept(self):
-        report = self.report('--stream', 'paced', '--rate', '500', '--duration', '2')
+    def test_the_rate_is_never_exceeded(self):
+        report = self.report('--stream', 'paced', '--rate', '500', '--count', '1000')
         self.assertEqual(report['acked'], 1000)
-        self.assertAlmostEqual(report['seconds'], 2, delta=0.3)
+        self.assertGreater(report['seconds'], 1.9)  # 1,000 messages at 500 a second; a busy machine takes longer
 
     def test_a_stalled_broker_shows_in_the_percentiles_of_a_paced_run(self):
         """Latency counts from when a message was due: a pause of 1 s hits half of a 2 s run, not one window."""
         process = subprocess.Popen([PUBLISHER, '--server', self.broker.address, '--stream', 'stall', '--rate', '200',
-                                    '--duration', '2', '--in-flight', '1', '--json'], stdout=subprocess.PIPE)
+                                    '--count', '400', '--in-flight', '1', '--json'], stdout=subprocess.PIPE)
         time.sleep(0.5)
         self.broker.process.send_signal(signal.SIGSTOP)
         time.sleep(1)

@@ -3,9 +3,11 @@
 #include <doctest/doctest.h>
 
 #include <random>
+#include <thread>
 
 #include "grpc/health/v1/health.pb.h"
 #include "grpc/reflection/v1/reflection.pb.h"
+#include "tests/net/held_call.h"
 #include "tests/net/test_client.h"
 #include "tests/net/test_host.h"
 
@@ -19,6 +21,8 @@ const std::string watch_path = "/grpc.health.v1.Health/Watch";
 const std::string reflection_path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 const std::string reflection_alpha_path = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+
+const std::string held_path = "/waymaker.kv.WaymakerKvService/Put";
 
 bool serves(test_client& client) {
   answer got = client.unary(check_path, "");
@@ -169,6 +173,61 @@ TEST_CASE("dispatcher: cancelled and vanished clients leave nothing behind") {
   CHECK(host.metrics().live == 0);
 }
 
+TEST_CASE("dispatcher: requests that handlers hold together are bounded, and freed with their calls") {
+  held_call held;
+  test_host_config config;
+  config.calls.open_request_bytes_max = 5'000;
+  config.prepare = [&](dispatcher& calls) { calls.implement(held_path, held.handler()); };
+  test_host host(config);
+  std::thread first([&] {
+    test_client client(host.target());
+    CHECK(client.unary(held_path, std::string(4'000, 'x')).status.ok());
+  });
+  host.home().wait_until([&] { return held.entered == 1; });
+  test_client client(host.target());
+  answer got = client.unary(check_path, std::string(2'000, 'x'));
+  CHECK(got.status.error_code() == grpc::RESOURCE_EXHAUSTED);
+  CHECK(got.status.error_message().find("open-request-bytes-max = 5000") != std::string::npos);
+  CHECK(serves(client));
+  host.home().call([&] { held.resume(); });
+  first.join();
+  host.home().wait_until([&] { return host.calls().live() == 0; });
+  CHECK(host.metrics().request_bytes == 0);
+}
+
+TEST_CASE(
+    "dispatcher: a unary call that is cancelled while its handler waits is gone for it, and its answer is dropped") {
+  held_call held;
+  test_host_config config;
+  config.prepare = [&](dispatcher& calls) { calls.implement(held_path, held.handler()); };
+  test_host host(config);
+  for (bool vanish : {false, true}) {
+    held.entered = 0;
+    auto client = std::make_unique<test_stream>(host.target(), held_path);
+    REQUIRE(client->write("x"));
+    client->half_close();
+    host.home().wait_until([&] { return held.entered == 1; });
+    if (vanish) {
+      client.reset();
+    } else {
+      client->cancel();
+      CHECK(client->finish().error_code() == grpc::CANCELLED);
+    }
+    host.home().wait_until([&] { return held.call->gone(); });
+    host.home().call([&] { held.resume(); });
+    host.home().wait_until([&] { return host.calls().live() == 0; });
+  }
+}
+
+TEST_CASE("dispatcher: a compressed request is refused, and the server keeps serving") {
+  test_host host;
+  test_client client(host.target());
+  client.compress();
+  CHECK(client.unary(check_path, std::string(10'000, 'x')).status.error_code() == grpc::UNIMPLEMENTED);
+  test_client plain(host.target());
+  CHECK(serves(plain));
+}
+
 TEST_CASE("dispatcher: over calls_max a call is RESOURCE_EXHAUSTED, and served again when others have ended") {
   test_host_config config;
   config.calls.calls_max = 3;
@@ -182,7 +241,7 @@ TEST_CASE("dispatcher: over calls_max a call is RESOURCE_EXHAUSTED, and served a
   test_client client(host.target());
   answer got = client.unary(check_path, "");
   CHECK(got.status.error_code() == grpc::RESOURCE_EXHAUSTED);
-  CHECK(got.status.error_message().find("calls_max = 3") != std::string::npos);
+  CHECK(got.status.error_message().find("calls-max = 3") != std::string::npos);
   open.clear();
   host.home().wait_until([&] { return host.calls().live() == 0; });
   CHECK(serves(client));

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <thread>
 
+#include "tests/net/held_call.h"
 #include "tests/net/test_client.h"
 #include "tests/net/test_host.h"
 
@@ -68,35 +69,10 @@ TEST_CASE(
   }
 }
 
-// A handler that waits until the test lets it go.
-struct held_handler {
-  std::coroutine_handle<> waiting;
-  std::atomic<int> entered{0};
-  struct pause {
-    held_handler& self;
-    bool await_ready() const noexcept { return false; }
-    void await_suspend(std::coroutine_handle<> caller) {
-      self.waiting = caller;
-      ++self.entered;
-    }
-    void await_resume() const noexcept {}
-  };
-  task<result<reply>> answer_later() {
-    pause here{*this};
-    co_await here;
-    reply out;
-    out.head = "late";
-    co_return out;
-  }
-};
-
 TEST_CASE("shutdown: a call in flight is finished, not cut") {
-  held_handler held;
+  held_call held;
   test_host_config config;
-  config.prepare = [&](dispatcher& calls) {
-    calls.implement("/waymaker.kv.WaymakerKvService/Put",
-                    [&](byte_span, call_context&) { return held.answer_later(); });
-  };
+  config.prepare = [&](dispatcher& calls) { calls.implement("/waymaker.kv.WaymakerKvService/Put", held.handler()); };
   test_host host(config);
   answer got;
   std::thread client([&] {
@@ -106,7 +82,7 @@ TEST_CASE("shutdown: a call in flight is finished, not cut") {
   host.home().wait_until([&] { return held.entered == 1; });
   std::thread stopper([&] { host.stop(); });
   host.home().wait_until([&] { return host.calls().stopping(); });
-  host.home().call([&] { held.waiting.resume(); });
+  host.home().call([&] { held.resume(); });
   stopper.join();
   client.join();
   CHECK(got.status.ok());
@@ -114,12 +90,9 @@ TEST_CASE("shutdown: a call in flight is finished, not cut") {
 }
 
 TEST_CASE("shutdown: a handler that outlasts the grace time is cancelled, and its late answer harms nothing") {
-  held_handler held;
+  held_call held;
   test_host_config config;
-  config.prepare = [&](dispatcher& calls) {
-    calls.implement("/waymaker.kv.WaymakerKvService/Put",
-                    [&](byte_span, call_context&) { return held.answer_later(); });
-  };
+  config.prepare = [&](dispatcher& calls) { calls.implement("/waymaker.kv.WaymakerKvService/Put", held.handler()); };
   test_host host(config);
   answer got;
   std::thread client([&] {
@@ -130,7 +103,7 @@ TEST_CASE("shutdown: a handler that outlasts the grace time is cancelled, and it
   std::thread stopper([&] { host.stop(std::chrono::milliseconds(50)); });
   client.join();  // cancelled by the server
   CHECK_FALSE(got.status.ok());
-  host.home().call([&] { held.waiting.resume(); });
+  host.home().call([&] { held.resume(); });
   stopper.join();
 }
 

@@ -59,6 +59,7 @@ answer test_client::call(const std::string& path, const std::vector<std::string>
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + timeout);
   context.set_wait_for_ready(wait_for_ready_);
+  if (compress_) context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
   auto open = stub_.PrepareCall(&context, path, &queue_);
   open->StartCall(nullptr);
   bool alive = wait_on(queue_);

@@ -33,12 +33,15 @@ class test_client {
   answer unary(const std::string& path, const std::string& message) { return call(path, {message}); }
   // From now on a call fails at once when there is no connection.
   void fail_fast() { wait_for_ready_ = false; }
+  // From now on messages are sent compressed.
+  void compress() { compress_ = true; }
 
  private:
   std::shared_ptr<grpc::Channel> channel_;
   grpc::GenericStub stub_;
   grpc::CompletionQueue queue_;
   bool wait_for_ready_ = true;
+  bool compress_ = false;
 };
 
 // One open streaming call, driven step by step.

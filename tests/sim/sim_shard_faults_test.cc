@@ -28,9 +28,14 @@ void spawn_clients(sim_shard& world, shard_ledger& ledger, gate& clients, std::m
   for (const std::string& name : streams) clients.spawn(work_until(world, ledger, name, "worker", random(), stop));
 }
 
+struct fault_count {
+  uint64_t met = 0;     // the k-th operation came and failed
+  uint64_t stored = 0;  // messages acknowledged in all
+};
+
 // Whatever fails: nothing is acknowledged that is not on the disk, reads go on, and after a power cut all of it is
 // there.
-void fail_at(sim_disk::op what, uint64_t k, bool onwards) {
+void fail_at(sim_disk::op what, uint64_t k, bool onwards, fault_count& count) {
   CAPTURE(static_cast<int>(what));
   CAPTURE(k);
   CAPTURE(onwards);
@@ -47,10 +52,12 @@ void fail_at(sim_disk::op what, uint64_t k, bool onwards) {
   spawn_clients(world, ledger, clients, random, stop);
   const uint64_t before = world.disk().failures();
   for (int i = 0; i < 6000 && world.disk().failures() == before; ++i) world.step(random);
+  if (world.disk().failures() != before) ++count.met;
   for (int i = 0; i < 50; ++i) world.step(random);
   stop = true;
   world.settle();
   CHECK(clients.running() == 0);
+  count.stored += ledger.stored_count();
   if (world.now->metrics().failed) {
     publish_request request;
     request.stream = "a";
@@ -68,12 +75,19 @@ void fail_at(sim_disk::op what, uint64_t k, bool onwards) {
 }
 
 TEST_CASE("faults: after the k-th failed write or sync nothing is acknowledged that a power cut takes away") {
-  const uint64_t stride = long_tests() ? 1 : 11;
+  const uint64_t stride = test_stride(11);
+  fault_count count;
+  uint64_t runs = 0;
   for (uint64_t k = 1; k <= 500; k += stride) {
-    fail_at(sim_disk::op::write, k, false);
-    fail_at(sim_disk::op::sync, k, false);
-    fail_at(sim_disk::op::change, k, true);
+    fail_at(sim_disk::op::write, k, false, count);
+    fail_at(sim_disk::op::sync, k, false, count);
+    fail_at(sim_disk::op::change, k, true, count);
+    runs += 3;
   }
+  std::printf("faults: %llu of %llu met, %llu messages stored\n", static_cast<unsigned long long>(count.met),
+              static_cast<unsigned long long>(runs), static_cast<unsigned long long>(count.stored));
+  CHECK(count.met == runs);
+  CHECK(count.stored > runs);
 }
 
 TEST_CASE("faults: what a failed disk never made durable is taken back: reads show only what will be there") {

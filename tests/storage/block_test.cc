@@ -237,7 +237,7 @@ TEST_CASE("block: a flipped bit anywhere costs at most the one record it hits") 
   f.add_part(60);
   f.add_part(40, 4);
   uint64_t size = f.where.contents(f.path()).size();
-  uint64_t stride = long_tests() ? 1 : 7;
+  uint64_t stride = test_stride(7);
   for (uint64_t byte = 0; byte < size; byte += stride) {
     CAPTURE(byte);
     auto copy = f.where.copy();
@@ -266,7 +266,7 @@ TEST_CASE("block: a file cut at any length keeps every whole record before the c
     for (const auto& row : group->rows) end_of[row.seq.raw()] = row.offset + row.length;
   }
   uint64_t size = f.where.contents(f.path()).size();
-  for (uint64_t cut = size - 1; cut > 4096; cut -= long_tests() ? 1 : 37) {
+  for (uint64_t cut = size - 1; cut > 4096; cut -= test_stride(37)) {
     CAPTURE(cut);
     auto copy = f.where.copy();
     copy->cut(f.path(), cut);

@@ -702,5 +702,41 @@ TEST_CASE("journal: opened with every segment in use it asks for a checkpoint in
   REQUIRE(second);
 }
 
+TEST_CASE("journal: when a checkpoint could free nothing, one more segment lets the next one free it") {
+  stepped_fixture f;
+  f.j.config.segments_max = 2;
+  REQUIRE(f.j.open());
+  f.j.run();
+  std::string payload(10'000, 'x');
+  while (f.j.it->has_room(payload.size())) {
+    append(*f.j.it, payload);
+    f.j.it->flush();
+    f.j.run();
+  }
+  unsigned asked = 0;
+  f.j.it->on_roll = [&] { ++asked; };
+  outcome_slot room;
+  f.j.tasks.spawn(await_room(*f.j.it, payload.size(), false, room));
+  CHECK(asked == 1);
+  f.j.it->tick();
+  CHECK(asked == 2);  // a failed checkpoint does not end the matter
+  CHECK_FALSE(room);
+  lsn newest = f.j.it->appended();
+  f.j.it->release_before(lsn());
+  f.j.run();
+  REQUIRE(room);
+  CHECK(*room);
+  CHECK(f.j.sync(append(*f.j.it, payload)));
+  CHECK(asked == 3);
+  f.j.it->release_before(newest);
+  f.j.run();
+  while (f.j.it->has_room(payload.size())) {
+    append(*f.j.it, payload);
+    f.j.it->flush();
+    f.j.run();
+  }
+  CHECK(f.disk.list("j/journal")->size() <= 4);  // and the limit is the old one again
+}
+
 }  // namespace
 }  // namespace weir

@@ -57,10 +57,6 @@ bool is_intact(const seen_entry& entry, const std::vector<uint8_t>& before, cons
                     after.begin() + static_cast<ptrdiff_t>(from));
 }
 
-size_t quick_step(size_t quick) {
-  return long_tests() ? 1 : quick;
-}
-
 // After any damage the journal must take entries and show them, with the others, at the next start.
 void check_it_goes_on(sim_disk& disk, manual_clock& clock, const std::vector<seen_entry>& shown) {
   journal_on<inline_lane> j(disk, clock);
@@ -96,7 +92,7 @@ TEST_CASE("torture: cut, zero-fill or garbage-fill the active segment at every b
   size_t holes = 0;
   size_t cuts = 0;
   for (auto how : {tail_damage::cut, tail_damage::zeros, tail_damage::garbage}) {
-    for (uint64_t from = data_end - 64 * 1024; from <= data_end; from += quick_step(37)) {
+    for (uint64_t from = data_end - 64 * 1024; from <= data_end; from += test_stride(37)) {
       CAPTURE(from);
       CAPTURE(static_cast<int>(how));
       auto disk = log.disk->copy();
@@ -141,7 +137,7 @@ TEST_CASE("torture: one bit flipped in every byte of a 256 KiB log costs at most
     }
     // Few of the bytes behind the data: nobody reads them but the search for a torn tail.
     for (uint64_t byte = 0; byte < before.size();
-         byte += quick_step(29) * (data_end != 0 && byte > data_end ? 100 : 1)) {
+         byte += test_stride(29) * (data_end != 0 && byte > data_end ? 100 : 1)) {
       CAPTURE(path);
       CAPTURE(byte);
       auto disk = log.disk->copy();

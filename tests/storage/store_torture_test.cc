@@ -183,7 +183,7 @@ void fail_and_recover(uint64_t seed, sim_disk::op which, uint64_t k, bool onward
 }
 
 TEST_CASE("store: the power goes at every write, sync and rename") {
-  uint64_t stride = long_tests() ? 1 : 17;
+  uint64_t stride = test_stride(17);
   for (uint64_t k = 1; k <= 500; k += stride) {
     CAPTURE(k);
     fail_and_recover(k % 10, sim_disk::op::change, k, true, errc::storage_failed);
@@ -191,7 +191,7 @@ TEST_CASE("store: the power goes at every write, sync and rename") {
 }
 
 TEST_CASE("store: one failed write is never acknowledged and costs nothing else") {
-  uint64_t stride = long_tests() ? 1 : 17;
+  uint64_t stride = test_stride(17);
   for (uint64_t k = 1; k <= 500; k += stride) {
     CAPTURE(k);
     fail_and_recover(k % 10, sim_disk::op::write, k, false, errc::storage_failed);
@@ -199,7 +199,7 @@ TEST_CASE("store: one failed write is never acknowledged and costs nothing else"
 }
 
 TEST_CASE("store: one failed sync is never acknowledged and never retried on the same file") {
-  uint64_t stride = long_tests() ? 1 : 17;
+  uint64_t stride = test_stride(17);
   for (uint64_t k = 1; k <= 500; k += stride) {
     CAPTURE(k);
     fail_and_recover(k % 10, sim_disk::op::sync, k, false, errc::storage_failed);
@@ -207,7 +207,7 @@ TEST_CASE("store: one failed sync is never acknowledged and never retried on the
 }
 
 TEST_CASE("store: one write without space is reported and done later") {
-  uint64_t stride = long_tests() ? 1 : 11;
+  uint64_t stride = test_stride(11);
   for (uint64_t k = 1; k <= 300; k += stride) {
     CAPTURE(k);
     fail_and_recover(k % 10, sim_disk::op::write, k, false, errc::disk_full);
@@ -379,7 +379,7 @@ std::vector<std::string> files_below(sim_disk& where, const std::string& dir) {
 TEST_CASE("store: a flipped bit in any block or snapshot never shows wrong bytes and costs at most one message") {
   store_world world(5);
   build_rich(world);
-  uint64_t stride = long_tests() ? 1 : 61;
+  uint64_t stride = test_stride(61);
   uint64_t looked = 0;
   for (const std::string& path : files_below(world.where, "s0")) {
     bool block = path.find("/block-") != std::string::npos;
@@ -447,7 +447,7 @@ TEST_CASE("store: a deleted block file costs its messages, reported, and no othe
 TEST_CASE("store: a block file cut anywhere keeps what is left of it") {
   store_world world(8);
   build_rich(world);
-  uint64_t stride = long_tests() ? 13 : 211;
+  uint64_t stride = test_stride(211, 13);
   for (const std::string& path : files_below(world.where, "s0/streams")) {
     uint64_t size = world.where.contents(path).size();
     for (uint64_t cut = 0; cut < size; cut += stride) {

@@ -1,0 +1,90 @@
+// bench_idle: what a broker costs that has nothing to do: its share of a core and its resident memory, with a thousand
+// streams of one message each and one idle connection.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/bench/bench_report.h"
+#include "tests/bench/load_client.h"
+#include "tests/bench/server_process.h"
+#include "tests/bench/stream_requests.h"
+
+namespace weir {
+namespace {
+
+constexpr double share_goal_percent = 1;
+constexpr double resident_goal_mb = 100;
+
+struct settings {
+  server_settings server{"build/bin/weir-server", {}, "", std::nullopt};
+  unsigned streams = 1000;
+  unsigned settle_s = 3;
+  unsigned idle_s = 20;
+  bool json = false;
+};
+
+nlohmann::json measure(const settings& chosen) {
+  server_process server(chosen.server);
+  load_client client(server.listen(), 1);
+  uint64_t resident_empty = server.resident_bytes();
+  std::vector<std::string> names;
+  for (unsigned n = 0; n < chosen.streams; ++n) {
+    names.push_back("idle-" + std::to_string(n));
+    create_stream(client, names.back());
+  }
+  load_method publish = publish_to(names, 128);
+  (void)client.run_count(publish, names.size());
+  std::this_thread::sleep_for(std::chrono::seconds(chosen.settle_s));  // what the load left to do
+  auto before = server.thread_seconds();
+  std::this_thread::sleep_for(std::chrono::seconds(chosen.idle_s));
+  nlohmann::json threads = nlohmann::json::object();
+  double used = 0;
+  for (const auto& [name, seconds] : server.thread_seconds()) {
+    double spent = seconds - before[name];
+    used += spent;
+    threads[name] = spent / chosen.idle_s * 100;
+  }
+  return {{"cpu_percent", used / chosen.idle_s * 100},
+          {"thread_percent", threads},
+          {"resident_mb", static_cast<double>(server.resident_bytes()) / 1e6},
+          {"resident_empty_mb", static_cast<double>(resident_empty) / 1e6}};
+}
+
+int main_of_bench(int argc, char** argv) {
+  settings chosen;
+  chosen.server.data_root = std::filesystem::temp_directory_path().string();
+  std::vector<std::string> more_arguments;
+  CLI::App app("An idle broker with many streams: processor share and resident memory.");
+  app.add_option("--server", chosen.server.program, "the weir-server to start")->capture_default_str();
+  app.add_option("--server-arg", more_arguments, "one argument more for it")->allow_extra_args(false);
+  app.add_option("--data-root", chosen.server.data_root, "folder for its data directory")->capture_default_str();
+  app.add_option("--streams", chosen.streams, "streams")->check(CLI::Range(1, 100000))->capture_default_str();
+  app.add_option("--settle", chosen.settle_s, "seconds before measuring")->check(CLI::Range(0, 3600));
+  app.add_option("--idle", chosen.idle_s, "seconds measured")->check(CLI::Range(1, 3600))->capture_default_str();
+  app.add_flag("--json", chosen.json, "one JSON object instead of text");
+  CLI11_PARSE(app, argc, argv);
+  chosen.server.arguments.insert(chosen.server.arguments.end(), more_arguments.begin(), more_arguments.end());
+  nlohmann::json report = measure(chosen);
+  if (chosen.json) {
+    std::printf("%s\n", report.dump().c_str());
+    return 0;
+  }
+  for (const auto& [name, percent] : report["thread_percent"].items()) {
+    if (percent.get<double>() >= 0.001) std::printf("  thread %-16s %7.3f %%\n", name.c_str(), percent.get<double>());
+  }
+  std::printf(
+      "idle with %u streams: %.3f %% of a core (goal < %.0f %%), %.1f MB resident (goal < %.0f MB; %.1f MB empty)\n",
+      chosen.streams, report["cpu_percent"].get<double>(), share_goal_percent, report["resident_mb"].get<double>(),
+      resident_goal_mb, report["resident_empty_mb"].get<double>());
+  return 0;
+}
+
+}  // namespace
+}  // namespace weir
+
+int main(int argc, char** argv) {
+  return weir::main_of_bench(argc, argv);
+}
