@@ -29,10 +29,6 @@ class settling {
 
  private:
   result<void> all() {
-    if (request_.new_directory) {
-      auto made = make_directory();
-      if (!made) return made;
-    }
     for (const auto& run : request_.runs) {
       for (const tail_node& node : run->nodes) {
         if (!node.owner) continue;
@@ -43,12 +39,6 @@ class settling {
     auto finished = finish(false);
     if (!finished || !created_) return finished;
     return request_.where->sync_dir(stream_dir(request_.root, request_.stream));
-  }
-
-  result<void> make_directory() {
-    std::string dir = stream_dir(request_.root, request_.stream);
-    auto made = request_.where->make_dir(dir);
-    return made ? request_.where->sync_dir(parent_of(dir)) : made;
   }
 
   result<void> add(byte_span bytes, seq_no seq) {

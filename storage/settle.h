@@ -20,7 +20,7 @@ struct settle_request {
   stream_id stream;
   std::string label;
   uint64_t block_records = 0;
-  bool new_directory = false;  // the log has no block file yet
+  bool new_directory = false;  // the log has no block file yet: the caller makes its directory first
   block_ref open_block;        // to go on with; null: begin a new one
   record_tail::frozen_runs runs;
 };

@@ -51,7 +51,11 @@ stream_log& store_impl::create_log(stream_id stream, const log_options& options)
   log_ref& place = logs_[stream];
   // Recovery may meet the creation of a stream whose blocks were found already.
   WEIR_CHECK(!place || recovering_);
-  if (!place) place = std::make_shared<stored_log>(host_, stream, options);
+  if (place) {
+    place->reconfigure(options);
+  } else {
+    place = std::make_shared<stored_log>(host_, stream, options);
+  }
   return *place;
 }
 
@@ -90,7 +94,9 @@ void store_impl::want_checkpoint() {
 
 task<void> store_impl::checkpoint_in_background() {
   auto done = co_await checkpoint();
-  if (!done && done.err().code != errc::disk_full) host_.report.notes.push_back("checkpoint: " + done.err().message);
+  if (done || done.err().code == errc::disk_full) co_return;
+  std::string note = "checkpoint: " + done.err().message;
+  if (host_.report.notes.empty() || host_.report.notes.back() != note) host_.report.notes.push_back(std::move(note));
 }
 
 void store_impl::tick() {

@@ -25,8 +25,8 @@ task<result<void>> store_impl::checkpoint() {
 task<result<void>> store_impl::take_checkpoint() {
   if (failed()) co_return fail(errc::storage_failed, "the journal failed");
   if (newest_ == journal_->appended() && !changed_) {
-    journal_->release_before(older_.value_or(lsn()));  // nothing new, but somebody may be waiting to hear that
-    co_return ok();
+    auto freed = co_await free_journal();
+    co_return freed;
   }
   // The cut: nothing is awaited until it is complete.
   snapshot made;
@@ -47,7 +47,12 @@ task<result<void>> store_impl::take_checkpoint() {
     for (cut& each : cuts) each.log->cancel_settle();
     co_return durable;
   }
-  auto settled = co_await settle_all(cuts);
+  auto settled = co_await make_directories(cuts);
+  if (!settled) {
+    for (cut& each : cuts) each.log->cancel_settle();
+    co_return settled;
+  }
+  settled = co_await settle_all(cuts);
   if (!settled) co_return settled;
   for (cut& each : cuts) {
     for (const block_ref& in : each.log->blocks()) {
@@ -61,9 +66,44 @@ task<result<void>> store_impl::take_checkpoint() {
   for (size_t i = 0; i < retired_before; ++i) {
     if (!retired_[i].since) retired_[i].since = at;
   }
-  journal_->release_before(older_.value_or(lsn()));
-  if (!older_) co_return ok();
-  co_await delete_retired(*older_);
+  auto freed = co_await free_journal();
+  co_return freed;
+}
+
+// Gives back what neither snapshot needs.
+task<result<void>> store_impl::free_journal() {
+  journal_->release_before(older_.value_or(lsn()));  // nothing may be free, but somebody may be waiting to hear that
+  if (older_) co_await delete_retired(*older_);
+  if (failed() || !journal_is_short()) co_return ok();
+  auto given_up = co_await give_up_older();
+  co_return given_up;
+}
+
+// True if what the older snapshot needs of the journal is nearly all that it may hold: then going on is worth more than
+// a second snapshot.
+bool store_impl::journal_is_short() const {
+  uint64_t kept = journal_->appended().raw() - older_.value_or(lsn()).raw();
+  uint64_t segments = config_.journal.segments_max > 2 ? config_.journal.segments_max - 2 : 1;
+  return kept > segments * config_.journal.segment_bytes;
+}
+
+// Lets go of the older snapshot, and so of all of the journal that the newest does not need.
+task<result<void>> store_impl::give_up_older() {
+  lsn newest = *newest_;
+  auto work = [&]() -> result<void> {
+    auto all = list_snapshots(host_.where, host_.root);
+    if (!all) return all.err();
+    for (lsn each : *all) {
+      auto removed = each == newest ? ok() : host_.where.remove(snapshot_path(host_.root, each));
+      if (!removed) return removed;
+    }
+    return host_.where.sync_dir(host_.root);
+  };
+  auto removed = co_await run_on(host_.pool, work);
+  if (!removed) co_return removed;
+  older_.reset();
+  journal_->release_before(newest);
+  co_await delete_retired(newest);
   co_return ok();
 }
 
@@ -83,6 +123,25 @@ std::vector<store_impl::cut> store_impl::cut_logs() {
     cuts.push_back(cut{log, log->snapshot(), log->begin_settle()});
   }
   return cuts;
+}
+
+// Those of logs that settle for the first time, with one sync for all.
+task<result<void>> store_impl::make_directories(const std::vector<cut>& cuts) {
+  std::vector<std::string> dirs;
+  for (const cut& each : cuts) {
+    bool wanted = each.work.new_directory && !each.work.runs.empty();
+    if (wanted) dirs.push_back(stream_dir(host_.root, each.work.stream));
+  }
+  if (dirs.empty()) co_return ok();
+  auto work = [&]() -> result<void> {
+    for (const std::string& dir : dirs) {
+      auto made = host_.where.make_dir(dir);
+      if (!made) return made;
+    }
+    return host_.where.sync_dir(host_.root + "/streams");
+  };
+  auto made = co_await run_on(host_.pool, work);
+  co_return made;
 }
 
 task<result<void>> store_impl::settle_all(std::vector<cut>& cuts) {

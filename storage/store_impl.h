@@ -76,9 +76,13 @@ class store_impl final : public store, private journal_visitor {
   task<result<void>> take_checkpoint();
   task<void> wait_durable(lsn end, result<void>& outcome);
   std::vector<cut> cut_logs();
+  task<result<void>> make_directories(const std::vector<cut>& cuts);
   task<result<void>> settle_all(std::vector<cut>& cuts);
   task<void> settle_some(std::vector<cut>& cuts, size_t& next, result<void>& outcome);
   task<result<void>> keep_snapshot(snapshot made);
+  task<result<void>> free_journal();
+  bool journal_is_short() const;
+  task<result<void>> give_up_older();
   task<void> delete_retired(lsn needed_from);
   bool in_use(const retired& item) const;
   task<void> look_at_space();

@@ -14,10 +14,14 @@ constexpr size_t dead_free = 4096;
 
 }  // namespace
 
-stored_log::stored_log(store_host& host, stream_id id, const log_options& options)
-    : host_(host), id_(id), options_(options) {
-  options_.block_records = std::max<uint64_t>(1, options_.block_records);
+stored_log::stored_log(store_host& host, stream_id id, const log_options& options) : host_(host), id_(id) {
+  reconfigure(options);
   stats_.first = seq_no(1);
+}
+
+void stored_log::reconfigure(const log_options& options) {
+  options_ = options;
+  options_.block_records = std::max<uint64_t>(1, options_.block_records);
 }
 
 // Appending

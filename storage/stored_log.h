@@ -51,6 +51,7 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   task<result<std::vector<live_record>>> oldest(seq_no from, size_t limit) override;
 
   const log_options& options() const { return options_; }
+  void reconfigure(const log_options& options);
 
   // Visibility, by the store's queues.
   void make_visible(seq_no seq) { visible_ = seq; }

@@ -139,6 +139,11 @@ class sim_shard {
     disk_->crash(seed);
     leave_for(disk_->copy());
   }
+  // A killed process: everything written is still there.
+  void kill() {
+    disk_->restart();
+    leave_for(disk_->copy());
+  }
   // A clean stop and another start.
   result<void> restart() {
     auto stopped = run(now->stop());

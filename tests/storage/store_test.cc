@@ -126,6 +126,34 @@ TEST_CASE("store: checkpoints free the journal and keep two snapshots") {
   world.compare_all();
 }
 
+TEST_CASE("store: publishers that wait for segments go on when a late checkpoint has ended") {
+  store_world world(14);
+  world.tracks = false;
+  world.config.journal.segments_max = 4;
+  REQUIRE(world.open());
+  REQUIRE(world.create(one, small_blocks(1000)));
+  std::string payload(3000, 'x');
+  record_fields fields{"s.1", wall_ms(1), {}, as_bytes(payload)};
+  // The pool stands still: checkpoints begin and do not end, until all segments are in use.
+  size_t appended = 0;
+  for (size_t idle = 0; idle < 3; ++appended) {
+    if (world.it->log_journal().has_room(world.log(one).append_bytes(fields))) {
+      REQUIRE(world.append(one, "s.1", payload, wall_ms(1)));
+      idle = 0;
+      continue;
+    }
+    world.it->flush();
+    idle += world.commits.pending() == 0 ? 1 : 0;
+    world.commits.run_all();
+  }
+  REQUIRE(appended > 50);
+  for (int i = 0; i < 100; ++i) REQUIRE(world.append(one, "s.2", payload, wall_ms(2)));
+  world.compare_all();
+  REQUIRE(world.close());
+  REQUIRE(world.open());
+  world.compare_all();
+}
+
 TEST_CASE("store: removed before it settles, a record is never written to a block") {
   store_world world(6);
   REQUIRE(world.open());
