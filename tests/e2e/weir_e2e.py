@@ -104,9 +104,10 @@ class Broker:
             return file.read()
 
     def channel(self):
+        # The least backoff is also how long a connection may take: a busy machine needs its time.
         options = [('grpc.use_local_subchannel_pool', 1), ('grpc.max_receive_message_length', -1),
                    ('grpc.max_send_message_length', -1), ('grpc.enable_http_proxy', 0),
-                   ('grpc.initial_reconnect_backoff_ms', 50), ('grpc.min_reconnect_backoff_ms', 50),
+                   ('grpc.initial_reconnect_backoff_ms', 50), ('grpc.min_reconnect_backoff_ms', 20_000),
                    ('grpc.max_reconnect_backoff_ms', 200)]
         channel = grpc.insecure_channel(self.address, options=options)
         self.channels.append(channel)
