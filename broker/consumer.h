@@ -88,6 +88,8 @@ class consumer final : public local_counted {
   turn fetching;    // one fetch reads at a time
   lsn created_end;  // end of the journal entry that made it
   lsn changed_end;  // end of the last journal entry about its state
+  // The highest ack floor that was shown or recovered: certainly on disk, so the one to show once the disk has failed.
+  seq_no sure_floor;
   bool deleted = false;
 
  private:

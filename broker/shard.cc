@@ -151,10 +151,11 @@ task<result<void>> shard_impl::reached(durability level, lsn end) {
 
 task<bool> shard_impl::settled(stream_ref in) {
   const lsn changed = std::max(in->log().last_change(), in->progress_end);
+  const bool was_taken_back = taken_back_;  // what is looked at now is not what a failure between the waits leaves
   auto control = co_await reached(durability::fsync, in->control_end);
   if (!control) co_return false;
   auto data = co_await reached(in->level(), changed);
-  co_return static_cast<bool>(data);
+  co_return data && taken_back_ == was_taken_back;
 }
 
 task<result<void>> shard_impl::room_for(const stream_config& config, size_t bytes, bool use_reserve) {

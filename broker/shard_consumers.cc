@@ -112,7 +112,9 @@ task<result<consumer_info>> shard_impl::create_consumer(std::string stream_name,
   auto safe = co_await reached(durability::fsync, end);
   if (!safe) co_return safe.err();
   announce(watch_kind::consumer_created, stream_name, record.config.name);
-  co_return in->info_of(*added);
+  consumer_info info = in->info_of(*added);
+  added->sure_floor = seq_no(info.ack_floor);
+  co_return info;
 }
 
 task<result<void>> shard_impl::delete_consumer(std::string stream_name, std::string name) {
@@ -151,9 +153,11 @@ task<result<consumer_info>> shard_impl::get_consumer(std::string stream_name, st
     held->at->expire(ports_.clock.mono());
     co_await journal_progress_patiently(*held);
     if (held->gone()) continue;
-    consumer_info info = held->in->info_of(*held->at);
+    consumer_info info = shown(*held->in, *held->at);
     const bool safe = co_await settled(held->in);
-    if (safe) co_return info;
+    if (!safe) continue;
+    held->at->sure_floor = std::max(held->at->sure_floor, seq_no(info.ack_floor));
+    co_return info;
   }
 }
 
@@ -174,10 +178,24 @@ task<result<std::vector<consumer_info>>> shard_impl::list_consumers(std::string 
     }
     if ((*in)->deleted) continue;
     std::vector<consumer_info> all;
-    for (const auto& [name, one] : (*in)->consumers) all.push_back((*in)->info_of(*one));
+    listed.clear();
+    for (const auto& [name, one] : (*in)->consumers) {
+      all.push_back(shown(**in, *one));
+      listed.push_back(one);
+    }
     const bool safe = co_await settled(*in);
-    if (safe) co_return all;
+    if (!safe) continue;
+    for (size_t i = 0; i < all.size(); ++i) {
+      listed[i]->sure_floor = std::max(listed[i]->sure_floor, seq_no(all[i].ack_floor));
+    }
+    co_return all;
   }
+}
+
+consumer_info shard_impl::shown(const stream& in, const consumer& at) const {
+  consumer_info info = in.info_of(at);
+  if (store_->failed() && !in.ephemeral()) info.ack_floor = at.sure_floor.raw();
+  return info;
 }
 
 // --- what a consumer did, journaled ---

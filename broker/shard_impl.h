@@ -129,6 +129,8 @@ class shard_impl final : public shard, private store_client {
   // --- shard_consumers.cc ---
   task<result<seq_no>> start_of(stream_ref in, consumer_config config);
   seq_no last_matching(const stream& in, const subject_filter& filter) const;
+  // What a read shows of the consumer: of a shard whose disk failed, a floor that is on disk.
+  consumer_info shown(const stream& in, const consumer& at) const;
   // What is unjournaled about the consumer goes into the journal if there is room; nobody waits for it.
   void journal_progress_lazily(stream& in, consumer& at);
   // The same when there is room for progress_bytes().

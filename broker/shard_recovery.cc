@@ -30,7 +30,10 @@ void shard_impl::forget_removed(const stream_log& log, consumer& at) {
 
 void shard_impl::finish_recovery() {
   for (const auto& [id, in] : by_id_) {
-    for (const auto& [name, at] : in->consumers) forget_removed(in->log(), *at);
+    for (const auto& [name, at] : in->consumers) {
+      forget_removed(in->log(), *at);
+      at->sure_floor = seq_no(in->info_of(*at).ack_floor);
+    }
   }
   journal& log = journal_of();
   log.on_progress = [this, before = std::move(log.on_progress)] {

@@ -21,6 +21,8 @@ class shard_ledger {
  public:
   static constexpr const char* subject = "data";
 
+  // Numbers a message: a text is never used twice.
+  uint64_t next_number() { return ++numbered_; }
   void sent(const std::string& stream, const std::string& payload) { sent_[stream].insert(payload); }
   void stored(const std::string& stream, uint64_t seq, const std::string& payload);
   void acked(const std::string& stream, const std::string& consumer, uint64_t seq) {
@@ -48,6 +50,7 @@ class shard_ledger {
   std::map<std::pair<std::string, std::string>, std::set<uint64_t>> acked_;
   std::map<std::pair<std::string, std::string>, uint64_t> floors_;
   uint64_t stored_count_ = 0;
+  uint64_t numbered_ = 0;
 };
 
 // One publisher: messages to random streams, one after another, until told to stop or the shard fails.
