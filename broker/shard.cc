@@ -155,7 +155,8 @@ task<bool> shard_impl::settled(stream_ref in) {
   auto control = co_await reached(durability::fsync, in->control_end);
   if (!control) co_return false;
   auto data = co_await reached(in->level(), changed);
-  co_return data&& taken_back_ == was_taken_back;
+  const bool still_so = data && taken_back_ == was_taken_back;
+  co_return still_so;
 }
 
 task<result<void>> shard_impl::room_for(const stream_config& config, size_t bytes, bool use_reserve) {
