@@ -11,6 +11,9 @@ inline constexpr uint64_t default_block_size = 100'000;
 inline constexpr uint64_t default_ack_wait_ms = 30'000;
 inline constexpr uint32_t default_max_deliver = 5;
 inline constexpr uint64_t default_scan_limit = 1'000;
+inline constexpr uint32_t default_subscribe_batch = 16;
+// Defaults of our additions.
+inline constexpr uint64_t default_dedup_window_ms = 120'000;
 
 // Fixed limits: they are in stored formats or in what a client may rely on.
 inline constexpr size_t name_bytes_max = 255;
@@ -19,6 +22,8 @@ inline constexpr uint64_t block_size_max = 10'000'000;
 inline constexpr size_t metadata_entries_max = 64;
 inline constexpr size_t metadata_bytes_max = 16 << 10;
 inline constexpr uint64_t duration_ms_max = 100ull * 365 * 24 * 3600 * 1000;  // a hundred years: sums never overflow
+inline constexpr size_t backoff_entries_max = 64;
+inline constexpr size_t message_id_bytes_max = 255;
 
 // Limits an operator may set (weir-server --config).
 struct broker_limits {
@@ -28,7 +33,17 @@ struct broker_limits {
   size_t streams_max = 100'000;         // a shard
   size_t consumers_max = 1'000;         // a stream
   uint32_t fetch_messages_max = 10'000;
-  size_t fetch_bytes_max = 4u << 20;  // a response; a first message larger than this is still delivered
+  size_t fetch_bytes_max = 4u << 20;      // a response; a first message larger than this is still delivered
+  uint64_t pending_max = 1'000'000;       // of one consumer; also what max_ack_pending = 0 means
+  size_t held_back_max = 10'000;          // of one consumer, by max_ack_pending_per_subject
+  size_t parked_max = 100'000;            // of one consumer; more than that on work queues only
+  size_t parked_listed_max = 1'000;       // a page
+  uint32_t subscribe_batch_max = 1'024;   // messages a subscription has in hand
+  size_t subscribe_bytes_max = 1u << 20;  // the same in bytes; a first message larger than this is still delivered
+  size_t dedup_ids_max = 100'000;         // newest message ids remembered, a stream
+  size_t scheduled_max = 1'000'000;       // messages to be delivered later, a stream
+  size_t atomic_messages_max = 1'000;     // of one atomic publish
+  size_t atomic_bytes_max = 4u << 20;     // as stored
   uint64_t scan_messages_max = 10'000;
   size_t subjects_listed_max = 100'000;
   uint64_t retention_sweep_ms = 5'000;

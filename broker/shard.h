@@ -13,6 +13,7 @@
 
 #include "broker/limits.h"
 #include "broker/ports.h"
+#include "broker/subscription.h"
 #include "broker/types.h"
 #include "storage/lane.h"
 #include "storage/store.h"
@@ -30,10 +31,6 @@ struct shard_ports {
   clock_port& clock;
   timers& deadlines;
   event_sink& events;
-};
-
-struct published {
-  seq_no seq;
 };
 
 struct scan_query {
@@ -75,10 +72,19 @@ class shard {
   // The views in the request outlive the task. Unless it must wait for room the record is copied before the first
   // suspension.
   virtual task<result<published>> publish(publish_request request) = 0;
+  // All of them with consecutive sequences, or none; resolves with the first sequence. The requests name the same
+  // stream; their views outlive the task.
+  virtual task<result<seq_no>> publish_all(std::vector<publish_request> run) = 0;
   // nullopt: nothing at that subject.
   virtual task<result<std::optional<found_record>>> read_latest(std::string stream, std::string subject) = 0;
   virtual task<result<std::vector<std::string>>> list_subjects(std::string stream, std::string prefix) = 0;
   virtual task<result<scan_result>> scan_subject(scan_query query) = 0;
+  // nullopt: no live message of that sequence. data_loss: it cannot be read.
+  virtual task<result<std::optional<found_record>>> get_message(std::string stream, seq_no seq) = 0;
+  // True if it was there.
+  virtual task<result<bool>> delete_message(std::string stream, seq_no seq) = 0;
+  // Resolves with how many messages went.
+  virtual task<result<uint64_t>> purge(purge_request request) = 0;
 
   virtual task<result<consumer_info>> create_consumer(std::string stream, consumer_config config) = 0;
   virtual task<result<void>> delete_consumer(std::string stream, std::string consumer) = 0;
@@ -88,6 +94,29 @@ class shard {
   virtual task<result<fetch_outcome>> fetch(std::string stream, std::string consumer, uint32_t batch_size) = 0;
   // Of a message that is not pending: succeeds and changes nothing (DESIGN section 5).
   virtual task<result<void>> ack(std::string stream, std::string consumer, seq_no seq) = 0;
+  // Those of `seqs`, and everything delivered up to `up_to`, that is pending; resolves with how many that were.
+  virtual task<result<uint64_t>> ack_many(std::string stream, std::string consumer, std::vector<seq_no> seqs,
+                                          seq_no up_to) = 0;
+  // Due again, at once or after the delay. Of a message that is not pending: succeeds and changes nothing; so do term()
+  // and in_progress().
+  virtual task<result<void>> nak(std::string stream, std::string consumer, seq_no seq, uint64_t delay_ms) = 0;
+  // Given up: dead-lettered or parked.
+  virtual task<result<void>> term(std::string stream, std::string consumer, seq_no seq) = 0;
+  // The whole wait again.
+  virtual task<result<void>> in_progress(std::string stream, std::string consumer, seq_no seq) = 0;
+  // Push delivery: see broker/subscription.h.
+  virtual task<result<std::shared_ptr<subscription>>> subscribe(std::string stream, std::string consumer) = 0;
+
+  virtual task<result<consumer_info>> update_consumer(consumer_update update) = 0;
+  // Until then nothing is delivered; a time that has passed: go on now.
+  virtual task<result<void>> pause_consumer(std::string stream, std::string consumer, wall_ms until) = 0;
+  virtual task<result<void>> reset_consumer(std::string stream, std::string consumer, reset_target to) = 0;
+  virtual task<result<parked_page>> list_parked(std::string stream, std::string consumer, seq_no from,
+                                                uint32_t limit) = 0;
+  // Empty `seqs`: all. Requeued ones are delivered again, from attempt 1; purged ones are forgotten, and removed from a
+  // work queue. Resolve with how many.
+  virtual task<result<uint64_t>> requeue_parked(std::string stream, std::string consumer, std::vector<seq_no> seqs) = 0;
+  virtual task<result<uint64_t>> purge_parked(std::string stream, std::string consumer, std::vector<seq_no> seqs) = 0;
 
   // End of the reactor's turn: hands the commit group over.
   virtual void end_of_turn() = 0;

@@ -45,6 +45,25 @@ class shard_impl final : public shard, private store_client {
   task<result<fetch_outcome>> fetch(std::string stream, std::string consumer, uint32_t batch_size) override;
   task<result<void>> ack(std::string stream, std::string consumer, seq_no seq) override;
 
+  task<result<seq_no>> publish_all(std::vector<publish_request> run) override;
+  task<result<std::optional<found_record>>> get_message(std::string stream, seq_no seq) override;
+  task<result<bool>> delete_message(std::string stream, seq_no seq) override;
+  task<result<uint64_t>> purge(purge_request request) override;
+
+  task<result<uint64_t>> ack_many(std::string stream, std::string consumer, std::vector<seq_no> seqs,
+                                  seq_no up_to) override;
+  task<result<void>> nak(std::string stream, std::string consumer, seq_no seq, uint64_t delay_ms) override;
+  task<result<void>> term(std::string stream, std::string consumer, seq_no seq) override;
+  task<result<void>> in_progress(std::string stream, std::string consumer, seq_no seq) override;
+  task<result<std::shared_ptr<subscription>>> subscribe(std::string stream, std::string consumer) override;
+
+  task<result<consumer_info>> update_consumer(consumer_update update) override;
+  task<result<void>> pause_consumer(std::string stream, std::string consumer, wall_ms until) override;
+  task<result<void>> reset_consumer(std::string stream, std::string consumer, reset_target to) override;
+  task<result<parked_page>> list_parked(std::string stream, std::string consumer, seq_no from, uint32_t limit) override;
+  task<result<uint64_t>> requeue_parked(std::string stream, std::string consumer, std::vector<seq_no> seqs) override;
+  task<result<uint64_t>> purge_parked(std::string stream, std::string consumer, std::vector<seq_no> seqs) override;
+
   void end_of_turn() override { store_->flush(); }
   shard_metrics metrics() const override;
   const recovery_report& recovery() const override { return store_->report(); }

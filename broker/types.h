@@ -41,7 +41,10 @@ struct stream_config {
   uint64_t max_msgs_per_subject = 0;
   std::optional<durability> level;  // absent: memory for ephemeral streams, else fsync
   std::map<std::string, std::string> metadata;
-  bool has_sources = false;  // sources were given: a feature of a later version
+  bool discard_new = false;  // over max_msgs or max_bytes: refuse the publish instead of dropping the oldest
+  bool discard_new_per_subject = false;  // the same for max_msgs_per_subject
+  uint64_t dedup_window_ms = 0;          // 0 = default_dedup_window_ms; the effective value once created
+  bool has_sources = false;              // sources were given: a feature of a later version
   bool operator==(const stream_config&) const = default;
 };
 
@@ -67,6 +70,7 @@ struct stream_info {
   stream_config config;
   stream_stats stats;
   uint64_t damaged_records = 0;
+  uint64_t scheduled = 0;  // accepted, to be delivered later
 };
 
 struct update_outcome {
@@ -82,6 +86,15 @@ struct publish_request {
   byte_span headers;                          // encoded elements, as in record_fields; well-formedness is checked here
   int64_t ts_ms = 0;                          // 0 = the broker's clock
   std::optional<uint64_t> expected_last_seq;  // of the subject; 0 = never published to
+  std::string_view message_id;                // empty: none; known within the dedup window: stored once
+  uint64_t ttl_ms = 0;                        // removed so long after it was appended; 0 = never
+  int64_t deliver_at_ms = 0;                  // becomes a message then; 0 or past = now
+};
+
+struct published {
+  seq_no seq;              // of the original, if duplicate; 0 if scheduled
+  bool duplicate = false;  // this message id was published before
+  bool scheduled = false;
 };
 
 enum class delivery_policy : uint8_t { all = 0, last = 1, by_start_seq = 2, by_start_time = 3 };
@@ -96,7 +109,71 @@ struct consumer_config {
   uint32_t max_deliver = 0;  // 0 = default_max_deliver
   std::string deliver_group;
   std::string dead_letter_subject;
+  std::vector<std::string> filter_subjects;  // instead of filter_subject
+  bool unlimited_deliver = false;            // no max_deliver
+  std::vector<uint64_t> backoff_ms;  // wait after the n-th delivery, the last one repeats; instead of ack_wait_ms
+  uint64_t max_ack_pending = 0;      // 0 = pending_max
+  uint32_t max_ack_pending_per_subject = 0;  // 0 = no bound; 1 = ordered work per key
+  uint64_t inactive_ms = 0;                  // deleted after so long without use; 0 = never
   bool operator==(const consumer_config&) const = default;
+};
+
+// Partial update: what is absent stays.
+struct consumer_update {
+  std::string stream;
+  std::string consumer;
+  std::optional<std::string> filter_subject;
+  std::optional<std::vector<std::string>> filter_subjects;
+  std::optional<uint64_t> ack_wait_ms;
+  std::optional<std::vector<uint64_t>> backoff_ms;
+  std::optional<uint32_t> max_deliver;
+  std::optional<bool> unlimited_deliver;
+  std::optional<std::string> dead_letter_subject;
+  std::optional<uint64_t> max_ack_pending;
+  std::optional<uint32_t> max_ack_pending_per_subject;
+  std::optional<uint64_t> inactive_ms;
+};
+
+// Where ResetConsumer moves a consumer to: exactly one of the two.
+struct reset_target {
+  std::optional<uint64_t> seq;
+  std::optional<wall_ms> time;
+};
+
+// Why a consumer gets nothing now.
+enum class blocked_by : uint8_t {
+  nothing,  // something can be delivered
+  paused,
+  max_ack_pending,
+  max_ack_pending_per_subject,
+  no_match,   // what is left matches no filter
+  caught_up,  // nothing is left
+};
+
+enum class park_reason : uint8_t { max_deliver = 1, term = 2 };
+
+// A message its consumer gave up on.
+struct parked_message {
+  seq_no seq;
+  wall_ms parked_at;
+  park_reason reason = park_reason::max_deliver;
+};
+
+struct parked_page {
+  struct item {
+    parked_message parked;
+    std::optional<found_record> record;  // absent: cannot be read
+  };
+  std::vector<item> items;  // in order of sequence
+  uint64_t total = 0;       // of all, not only of those listed
+};
+
+// Bounds narrow each other; none at all = every message.
+struct purge_request {
+  std::string stream;
+  std::string subject;     // literal or pattern; empty = every subject
+  uint64_t up_to_seq = 0;  // last sequence that may go; 0 = no bound
+  uint64_t keep = 0;       // the newest that match and stay
 };
 
 struct consumer_info {
@@ -105,7 +182,13 @@ struct consumer_info {
   uint64_t last_delivered = 0;
   int64_t created_at_ms = 0;
   uint64_t redelivered_dropped = 0;  // given up after max_deliver attempts
-  uint64_t pending = 0;              // delivered, not acknowledged
+  uint64_t pending = 0;              // delivered, not acknowledged; those held back too
+  uint64_t held = 0;                 // of those: held back by max_ack_pending_per_subject
+  uint64_t parked = 0;               // given up and kept
+  uint64_t lag = 0;                  // last sequence - max(ack floor, first sequence - 1)
+  uint64_t waiting = 0;              // fetches and subscriptions that wait for messages
+  int64_t paused_until_ms = 0;       // 0 = not paused
+  blocked_by blocked = blocked_by::nothing;
 };
 
 struct delivery {

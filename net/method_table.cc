@@ -131,6 +131,7 @@ constexpr method_row table[] = {
     {"/weir.v1.Admin/UpdateConsumer", unary, manage_consumer, medium, "stream and consumer administration"},
     {"/weir.v1.Admin/AckMany", unary, consume, medium, "stream and consumer administration"},
     // weir.v1.Broker
+    {"/weir.v1.Broker/PublishAll", unary, publish, large, "atomic publish"},
     {"/weir.v1.Broker/Publish", bidi, publish, large, "the fast lane"},
     {"/weir.v1.Broker/Consume", bidi, consume, large, "the fast lane"},
     // weir.v1.Peer

@@ -39,6 +39,7 @@ constexpr std::array table = {
     errc_info{errc::foreign_directory, "foreign_directory", status_failed_precondition, retry_advice::after_change},
     errc_info{errc::locked, "locked", status_failed_precondition, retry_advice::later},
     errc_info{errc::not_found, "not_found", status_not_found, retry_advice::after_change},
+    errc_info{errc::stream_full, "stream_full", status_resource_exhausted, retry_advice::later},
 };
 
 }  // namespace

@@ -29,6 +29,7 @@ enum class errc : uint8_t {
   foreign_directory,   // the data directory belongs to someone else or another version (ours)
   locked,              // the data directory is in use by another process (ours)
   not_found,           // asked for by name, and none of the above (ours)
+  stream_full,         // a bound of a stream with discard_new; nothing stored (ours)
 };
 
 // What a client should do about it.
