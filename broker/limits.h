@@ -48,6 +48,7 @@ struct broker_limits {
   uint64_t scan_messages_max = 10'000;
   size_t subjects_listed_max = 100'000;
   uint64_t retention_sweep_ms = 5'000;
+  size_t metrics_consumers_max = 1'000;  // consumers with lines of their own in /metrics, a shard
   size_t watch_events_buffered = 1'024;  // a watcher further behind gets lagged_count
 };
 
