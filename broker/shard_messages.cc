@@ -57,6 +57,11 @@ result<shard_impl::publish_needs> shard_impl::look(const publish_request& reques
   if (request.expected_last_seq && in.last_at(request.subject).raw() != *request.expected_last_seq) {
     return publish_needs::durable_conflict;
   }
+  if (in.config().discard_new) {
+    const stream::fit fit = in.fits(to.fields, to.replaced);
+    if (fit == stream::fit::unknown) return publish_needs::replaced_size;
+    if (fit == stream::fit::no) return publish_needs::durable_bounds;
+  }
   if (in.ephemeral()) return publish_needs::nothing;
   to.bytes = in.publish_bytes(to.fields);
   return to.bytes <= to.granted || journal_of().has_room(to.bytes) ? publish_needs::nothing : publish_needs::room;
@@ -87,7 +92,21 @@ task<result<void>> shard_impl::admit_later(const publish_request& request, admis
       if (!exact) co_return exact.err();
       continue;
     }
-    // What the conflict saw may still be lost; nobody may learn of it before that is ruled out.
+    if (*needed == publish_needs::replaced_size) {
+      const seq_no oldest = held->log().find_subject(request.subject)->first;
+      auto found = co_await held->log().oldest(oldest, 1);
+      if (!found) co_return found.err();
+      to.replaced.seq = oldest;
+      if (!found->empty() && found->front().seq == oldest) to.replaced.bytes = found->front().bytes;
+      continue;
+    }
+    // What a refusal saw may still be lost; nobody may learn of it before that is ruled out.
+    if (*needed == publish_needs::durable_bounds) {
+      const error refused = held->full(to.fields);
+      auto safe = co_await reached(held->level(), held->log().last_change());
+      if (!safe) co_return safe.err();
+      co_return refused;
+    }
     const seq_no current = held->last_at(request.subject);
     auto safe = co_await reached(held->level(), held->log().last_change());
     if (!safe) co_return safe.err();
