@@ -153,6 +153,11 @@ class shard_impl final : public shard, private store_client {
   };
   result<publish_needs> look(const publish_request& request, admission& to);
   task<result<void>> admit_later(const publish_request& request, admission& to);
+  // For an append that is no publish (a dead letter, a scheduled message that came due): resolves when stream::append()
+  // and journal entries of `more_bytes` beside it may follow, nothing awaited since. stream_full: discard_new;
+  // no_such_stream: deleted meanwhile.
+  task<result<void>> admit_append(stream_ref in, const record_fields& fields, size_t more_bytes);
+  task<result<void>> read_replaced(stream_ref in, std::string_view subject, stream::sized& replaced);
   result<void> fits_limits(const stream& in, const record_fields& fields) const;
   error wrong_revision(std::string_view subject, uint64_t expected, seq_no current) const;
 
