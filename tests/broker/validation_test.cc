@@ -98,7 +98,6 @@ TEST_CASE("stream config: each field out of its limits is named with the limit")
          c.ephemeral = true;
          c.level = durability::fsync;
        }},
-      {"retention", "work_queue", [](stream_config& c) { c.policy = retention_policy::work_queue; }},
       {"retention", "interest", [](stream_config& c) { c.policy = retention_policy::interest; }},
       {"retention", "not a retention", [](stream_config& c) { c.policy = static_cast<retention_policy>(9); }},
       {"sources", "later version", [](stream_config& c) { c.has_sources = true; }},
