@@ -33,7 +33,8 @@ struct broker_limits {
   size_t streams_max = 100'000;         // a shard
   size_t consumers_max = 1'000;         // a stream
   uint32_t fetch_messages_max = 10'000;
-  size_t fetch_bytes_max = 4u << 20;      // a response; a first message larger than this is still delivered
+  // A response; a first message larger than this is still delivered. Below the 4 MiB that clients take by default.
+  size_t fetch_bytes_max = (4u << 20) - (64u << 10);
   uint64_t pending_max = 1'000'000;       // of one consumer; also what max_ack_pending = 0 means
   size_t held_back_max = 10'000;          // of one consumer, by max_ack_pending_per_subject
   size_t parked_max = 100'000;            // of one consumer; more than that on work queues only
@@ -47,6 +48,7 @@ struct broker_limits {
   uint64_t scan_messages_max = 10'000;
   size_t subjects_listed_max = 100'000;
   uint64_t retention_sweep_ms = 5'000;
+  size_t metrics_consumers_max = 1'000;  // consumers with lines of their own in /metrics, a shard
   size_t watch_events_buffered = 1'024;  // a watcher further behind gets lagged_count
 };
 

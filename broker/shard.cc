@@ -185,11 +185,30 @@ shard_metrics shard_impl::metrics() const {
     all.consumers += one->consumers.size();
     all.messages += one->log().stats().count;
     all.bytes += one->log().stats().bytes;
+    all.scheduled += one->info().scheduled;
+    for (const auto& [name, at] : one->consumers) {
+      const consumer_info info = one->info_of(*at);
+      all.pending += info.pending;
+      all.parked += info.parked;
+      all.waiting += info.waiting;
+    }
   }
   all.journal = store_->log_journal().stats();
   all.failed = store_->failed();
   all.full = store_->full();
   return all;
+}
+
+std::vector<consumer_metrics> shard_impl::metrics_of_consumers(size_t consumers_max) const {
+  std::vector<consumer_metrics> listed;
+  for (const auto& [id, one] : by_id_) {
+    for (const auto& [name, at] : one->consumers) {
+      if (listed.size() == consumers_max) return listed;
+      const consumer_info info = one->info_of(*at);
+      listed.push_back({one->config().name, name, info.lag, info.pending, info.parked, info.blocked});
+    }
+  }
+  return listed;
 }
 
 task<result<void>> shard_impl::stop() {

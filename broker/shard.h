@@ -51,9 +51,27 @@ struct shard_metrics {
   uint64_t acked = 0;
   uint64_t pruned = 0;
   uint64_t damaged_records = 0;
+  uint64_t redelivered = 0;    // of delivered: not the first time
+  uint64_t dead_lettered = 0;  // given up, a copy published
+  uint64_t duplicates = 0;     // publishes of a message id that was known
+  // Sums of what every consumer_info and stream_info says now.
+  uint64_t pending = 0;
+  uint64_t parked = 0;
+  uint64_t waiting = 0;
+  uint64_t scheduled = 0;
   journal_stats journal;
   bool failed = false;
   bool full = false;
+};
+
+// The same of one consumer.
+struct consumer_metrics {
+  std::string stream;
+  std::string consumer;
+  uint64_t lag = 0;
+  uint64_t pending = 0;
+  uint64_t parked = 0;
+  blocked_by blocked = blocked_by::nothing;
 };
 
 class shard {
@@ -121,6 +139,8 @@ class shard {
   // End of the reactor's turn: hands the commit group over.
   virtual void end_of_turn() = 0;
   virtual shard_metrics metrics() const = 0;
+  // Of so many consumers at most; metrics().consumers tells how many there are.
+  virtual std::vector<consumer_metrics> metrics_of_consumers(size_t consumers_max) const = 0;
   virtual const recovery_report& recovery() const = 0;
   // Refuses new requests, waits for those under way, checkpoints, syncs. The last call; end_of_turn() goes on being
   // called until it resolves.

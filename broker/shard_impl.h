@@ -66,6 +66,7 @@ class shard_impl final : public shard, private store_client {
 
   void end_of_turn() override { store_->flush(); }
   shard_metrics metrics() const override;
+  std::vector<consumer_metrics> metrics_of_consumers(size_t consumers_max) const override;
   const recovery_report& recovery() const override { return store_->report(); }
   task<result<void>> stop() override;
 

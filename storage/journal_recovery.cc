@@ -215,7 +215,11 @@ result<void> journal_recovery::write_again(file& opened, const segment_header& h
     window.resize(std::min<uint64_t>(to - from, segment_reader::window_bytes));
     auto got = opened.read_at(from - header.base_lsn, window);
     if (!got) return got.err();
-    if (*got != window.size()) return fail(errc::storage_failed, "a journal segment shrank while it was read");
+    // A file cut within the padding of its last entry lacks nothing but zeros.
+    if (*got + entry_alignment <= window.size()) {
+      return fail(errc::storage_failed, "a journal segment shrank while it was read");
+    }
+    std::fill(window.begin() + static_cast<ptrdiff_t>(*got), window.end(), uint8_t{0});
     auto put = opened.write_at(from - header.base_lsn, window);
     if (!put) return put;
     from += window.size();

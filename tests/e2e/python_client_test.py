@@ -7,7 +7,7 @@ import unittest
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from weir_e2e import DESCRIPTORS, SERVICE, BrokerTest, eventually, pb, types
+from weir_e2e import DESCRIPTORS, SERVICE, BrokerTest, eventually, pb, rpc, types
 
 headers = [pb.MessageHeader(key=k, value=v) for k, v in
            [('b', '1'), ('a', '2'), ('b', '1'), ('b', '3'), ('\u00e9', '\u2603'), ('empty', '')]]
@@ -273,6 +273,18 @@ class Consumers(BrokerTest):
         self.assertEqual([m.seq for m in self.fetch(name)], [9, 10])
         self.assertEqual(self.fetch(name), [])
         self.ack(name, 999)  # not pending: succeeds and changes nothing
+
+    def test_an_answer_is_no_larger_than_what_clients_take_by_default(self):
+        name = self.create()
+        for number in range(20):
+            self.ok(self.publish(name, payload=b'%d' % number * (150 << 10)))
+        self.consumer(name)
+        got = []
+        with grpc.insecure_channel(self.broker.address, [('grpc.enable_http_proxy', 0)]) as channel:
+            fetch = rpc.WaymakerStreamsServiceStub(channel).Fetch
+            while messages := self.ok(fetch(pb.FetchRequest(stream=name, consumer='c', batch_size=100))).messages:
+                got += [m.seq for m in messages]
+        self.assertEqual(got, list(range(1, 21)))
 
     def test_delivery_policies(self):
         name = self.filled()

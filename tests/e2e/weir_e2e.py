@@ -38,7 +38,8 @@ def _make_stubs():
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     plugin = shutil.which('grpc_python_plugin')
     subprocess.run(['protoc', f'-I{ROOT}/proto', f'--python_out={folder}', f'--grpc_out={folder}',
-                    f'--plugin=protoc-gen-grpc={plugin}', 'waymaker/streams.proto', 'weir/v1/types.proto'],
+                    f'--plugin=protoc-gen-grpc={plugin}', 'waymaker/streams.proto', 'weir/v1/types.proto',
+                    'weir/v1/admin.proto', 'weir/v1/broker.proto'],
                    cwd=f'{ROOT}/proto', check=True)
     # Packages named grpc.* would hide the library: these are read as descriptors, not as modules.
     descriptors = os.path.join(folder, 'grpc_services.bin')
@@ -53,6 +54,10 @@ DESCRIPTORS = _make_stubs()
 pb = importlib.import_module('waymaker.streams_pb2')
 rpc = importlib.import_module('waymaker.streams_pb2_grpc')
 types = importlib.import_module('weir.v1.types_pb2')
+admin_pb = importlib.import_module('weir.v1.admin_pb2')
+admin_rpc = importlib.import_module('weir.v1.admin_pb2_grpc')
+broker_pb = importlib.import_module('weir.v1.broker_pb2')
+broker_rpc = importlib.import_module('weir.v1.broker_pb2_grpc')
 
 SERVICE = '/waymaker.streams.WaymakerStreamsService/'
 
@@ -115,6 +120,12 @@ class Broker:
 
     def streams(self):
         return rpc.WaymakerStreamsServiceStub(self.channel())
+
+    def admin_calls(self):
+        return admin_rpc.AdminStub(self.channel())
+
+    def broker_calls(self):
+        return broker_rpc.BrokerStub(self.channel())
 
     def stop(self, sign=signal.SIGTERM):
         """Asks it to stop and returns its exit code."""

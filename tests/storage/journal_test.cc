@@ -428,6 +428,24 @@ TEST_CASE("journal: a crash before the sync cuts the tail, and new entries do no
   }
 }
 
+TEST_CASE("journal: a file cut within the padding of its last entry opens with that entry") {
+  sim_disk disk;
+  manual_clock clock;
+  journal_on<inline_lane> j(disk, clock);
+  REQUIRE(j.open());
+  REQUIRE(j.sync(append(*j.it, "first")));
+  const uint64_t end = append(*j.it, "second").raw();
+  REQUIRE(j.sync(lsn(end)));
+  j.drop();
+  disk.cut("j/journal/1.wj", end - 1);
+  REQUIRE(j.open());
+  CHECK(j.seen.payloads() == std::vector<std::string>{"first", "second"});
+  REQUIRE(j.sync(append(*j.it, "third")));
+  j.drop();
+  REQUIRE(j.open());
+  CHECK(j.seen.payloads() == std::vector<std::string>{"first", "second", "third"});
+}
+
 TEST_CASE("journal: damage below what was proven durable is a hole, and everything else is there") {
   stepped_fixture f;
   REQUIRE(f.j.open());
