@@ -226,22 +226,20 @@ class WorkQueueKill(unittest.TestCase):
             self.assertEqual(self.broker.stop(), 0, self.broker.log()[-4000:])
 
     def create(self):
-        stub = self.broker.streams()
+        self.stub = self.broker.streams()
         config = pb.StreamConfigPb(name=STREAM, retention=pb.Retention(work_queue=pb.WorkQueueRetention()))
-        self.assertTrue(stub.CreateStream(pb.CreateStreamRequest(config=config)).success)
+        self.assertTrue(self.stub.CreateStream(pb.CreateStreamRequest(config=config)).success)
         config = pb.ConsumerConfigPb(name=CONSUMER, ack_wait_ms=ACK_WAIT_MS, max_deliver=DELIVER_MAX, deliver_group='group')
-        answer = stub.CreateConsumer(pb.CreateConsumerRequest(stream=STREAM, config=config))
+        answer = self.stub.CreateConsumer(pb.CreateConsumerRequest(stream=STREAM, config=config))
         self.assertTrue(answer.success, answer.message)
 
     def check_workers(self):
         self.assertEqual(self.workers.dead(), [], 'a worker ended by itself')
 
     def state(self):
-        with self.broker.channel() as channel:
-            stub = queue_worker.rpc.WaymakerStreamsServiceStub(channel)
-            stream = stub.GetStreamInfo(pb.GetStreamInfoRequest(name=STREAM), timeout=60)
-            consumer = stub.GetConsumerInfo(pb.GetConsumerInfoRequest(stream=STREAM, consumer=CONSUMER), timeout=60)
-        self.broker.channels.pop()
+        limits = {'timeout': 60, 'wait_for_ready': True}
+        stream = self.stub.GetStreamInfo(pb.GetStreamInfoRequest(name=STREAM), **limits)
+        consumer = self.stub.GetConsumerInfo(pb.GetConsumerInfoRequest(stream=STREAM, consumer=CONSUMER), **limits)
         self.assertTrue(stream.success and consumer.success, stream.message + consumer.message)
         return stream.stats, consumer.consumer
 
