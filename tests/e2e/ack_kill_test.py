@@ -30,19 +30,28 @@ class Memory:
 
     def __init__(self, name):
         self.name = name
-        self.acked = set()  # confirmed
+        self.acked = {}  # confirmed: sequence -> when
+        self.open = set()  # seen and not confirmed
         self.floor = 0  # the highest that was shown
         self.seen = set()
         self.came_again = 0
         self.faults = []
 
-    def arrived(self, message, before):
-        """`before`: acknowledged when the request for this message was sent."""
-        if message.seq in before:
+    def arrived(self, message, asked):
+        """`asked`: when the request for this message was sent."""
+        if self.acked.get(message.seq, asked) < asked:
             self.faults.append(f'{self.name}: message {message.seq}, attempt {message.deliver_count}, came after it was '
                                'acknowledged')
         self.came_again += message.seq in self.seen
         self.seen.add(message.seq)
+        if message.seq not in self.acked:
+            self.open.add(message.seq)
+
+    def confirmed(self, seqs):
+        now = time.monotonic_ns()
+        for seq in seqs:
+            self.acked.setdefault(seq, now)
+        self.open.difference_update(seqs)
 
     def shown(self, floor):
         if floor < self.floor:
@@ -57,7 +66,6 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self.streams, self.admin = broker.streams(), broker.admin_calls()
         self.memory, self.chance = memory, chance
-        self.settled_once = False
 
     def run(self):
         try:
@@ -76,12 +84,12 @@ class Client(threading.Thread):
         self.memory.shown(answer.consumer.ack_floor)
 
     def fetch(self, batch):
-        before = set(self.memory.acked)
+        asked = time.monotonic_ns()
         request = pb.FetchRequest(stream=STREAM, consumer=self.memory.name, batch_size=batch, max_wait_ms=50)
         answer = self.streams.Fetch(request, timeout=CALL_SECONDS_MAX)
         assert answer.success, answer.message
         for message in answer.messages:
-            self.memory.arrived(message, before)
+            self.memory.arrived(message, asked)
         return [message.seq for message in answer.messages]
 
     def start_ack(self, seq):
@@ -99,7 +107,7 @@ class Client(threading.Thread):
             try:
                 answer = call.result()
                 assert answer.success, answer.message
-                self.memory.acked.update(seqs)
+                self.memory.confirmed(seqs)
             except grpc.RpcError as broken:
                 failure = broken
         if failure:
@@ -141,20 +149,18 @@ class AckUpTo(Client):
         seqs = sorted(self.fetch(100))
         if seqs:
             up_to = self.chance.choice(seqs)
-            self.finish([self.start_ack_many([seq for seq in self.memory.seen if seq <= up_to], up_to)])
+            self.finish([self.start_ack_many([seq for seq in self.memory.open if seq <= up_to], up_to)])
 
 
 class Subscriber(Client):
-    """Several calls at a time would be a group; one call after the other is enough to be killed amid."""
-
     def turn(self):
-        before = set(self.memory.acked)
+        asked = time.monotonic_ns()
         request = pb.SubscribeRequest(stream=STREAM, consumer=self.memory.name, batch_size=self.chance.choice([0, 1, 64]))
         call = self.streams.Subscribe(request)
         under_way, batch = [], []
         try:
             for event in call:
-                self.memory.arrived(event.message, before)
+                self.memory.arrived(event.message, asked)
                 if self.chance.random() < 0.1:
                     continue
                 batch.append(event.message.seq)
