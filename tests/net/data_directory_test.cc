@@ -7,7 +7,7 @@
 #include <fstream>
 #include <optional>
 
-#include "tests/net/scratch_dir.h"
+#include "tests/sim/temp_dir.h"
 
 namespace weir {
 namespace {
@@ -18,7 +18,7 @@ std::string text_of(const std::string& path) {
 }
 
 TEST_CASE("data directory: a new one is made with the default shard count, and opened again with it") {
-  scratch_dir scratch;
+  temp_dir scratch;
   std::string path = scratch.path() + "/a/b";
   {
     auto opened = data_directory::open(path, std::nullopt, 3);
@@ -33,7 +33,7 @@ TEST_CASE("data directory: a new one is made with the default shard count, and o
 }
 
 TEST_CASE("data directory: one in use is refused and the error names the process") {
-  scratch_dir scratch;
+  temp_dir scratch;
   auto first = data_directory::open(scratch.path(), std::nullopt, 1);
   REQUIRE(first);
   auto second = data_directory::open(scratch.path(), std::nullopt, 1);
@@ -43,7 +43,7 @@ TEST_CASE("data directory: one in use is refused and the error names the process
 }
 
 TEST_CASE("data directory: the lock of a killed process does not stay") {
-  scratch_dir scratch;
+  temp_dir scratch;
   pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
@@ -57,7 +57,7 @@ TEST_CASE("data directory: the lock of a killed process does not stay") {
 }
 
 TEST_CASE("data directory: another shard count than it has is refused") {
-  scratch_dir scratch;
+  temp_dir scratch;
   { REQUIRE(data_directory::open(scratch.path(), 2u, 1)); }
   CHECK(data_directory::open(scratch.path(), 2u, 1));
   auto other = data_directory::open(scratch.path(), 4u, 1);
@@ -67,7 +67,7 @@ TEST_CASE("data directory: another shard count than it has is refused") {
 }
 
 TEST_CASE("data directory: a folder of somebody else, or of another version, is refused and not touched") {
-  scratch_dir scratch;
+  temp_dir scratch;
   std::ofstream(scratch.path() + "/family.jpg") << "x";
   auto opened = data_directory::open(scratch.path(), std::nullopt, 1);
   REQUIRE_FALSE(opened);
@@ -76,7 +76,7 @@ TEST_CASE("data directory: a folder of somebody else, or of another version, is 
   CHECK(access((scratch.path() + "/LOCK").c_str(), F_OK) != 0);
   for (const char* format : {"something else\n", "weir data directory\nformat 2\nshards 1\n",
                              "weir data directory\nformat 1\nshards none\n", ""}) {
-    scratch_dir other;
+    temp_dir other;
     std::ofstream(other.path() + "/FORMAT") << format;
     auto refused = data_directory::open(other.path(), std::nullopt, 1);
     REQUIRE_FALSE(refused);

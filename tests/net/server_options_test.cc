@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "net/option_table.h"
-#include "tests/net/scratch_dir.h"
+#include "tests/sim/temp_dir.h"
 
 namespace weir {
 namespace {
@@ -26,7 +26,7 @@ TEST_CASE("options: without arguments the documented defaults hold") {
 }
 
 TEST_CASE("options: flags set their fields, and win over the configuration file") {
-  scratch_dir scratch;
+  temp_dir scratch;
   std::string file = scratch.path() + "/weir.json";
   std::ofstream(file)
       << R"({"listen": "127.0.0.1:1", "shards": 3, "connections_max": 5, "headers-max": 7, "pin": false})";

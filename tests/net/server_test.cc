@@ -71,7 +71,7 @@ TEST_CASE("admin port: health, readiness and metrics of every shard, nothing els
 }
 
 TEST_CASE("server: an address that is not loopback is refused unless --insecure is given") {
-  scratch_dir scratch;
+  temp_dir scratch;
   server_options options = quick_options(scratch.path() + "/data");
   options.listen = "0.0.0.0:0";
   auto refused = server::start(options);
@@ -86,7 +86,7 @@ TEST_CASE("server: an address that is not loopback is refused unless --insecure 
 }
 
 TEST_CASE("server: a data directory in use and a port in use are refused, and leave nothing running") {
-  scratch_dir scratch;
+  temp_dir scratch;
   auto first = server::start(quick_options(scratch.path() + "/a"));
   REQUIRE(first);
   auto locked = server::start(quick_options(scratch.path() + "/a"));
@@ -103,7 +103,7 @@ TEST_CASE("server: a data directory in use and a port in use are refused, and le
 }
 
 TEST_CASE("server: a shard that cannot be opened ends the start with its error") {
-  scratch_dir scratch;
+  temp_dir scratch;
   { REQUIRE(server::start(quick_options(scratch.path() + "/data"))); }
   std::filesystem::permissions(scratch.path() + "/data", std::filesystem::perms::owner_all);
   std::filesystem::remove_all(scratch.path() + "/data/shard-0");

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "net/server.h"
-#include "tests/net/scratch_dir.h"
 #include "tests/net/test_client.h"
+#include "tests/sim/temp_dir.h"
 
 namespace weir {
 
@@ -26,7 +26,7 @@ class test_server {
  private:
   void start();
 
-  scratch_dir folder_;
+  temp_dir folder_;
   server_options options_;
   std::unique_ptr<server> server_;
 };
