@@ -18,7 +18,6 @@ CYCLES = 100 if LONG else 8
 RUN_SECONDS = (0.2, 1.0)
 ACK_WAIT_MS = 300
 STREAM = 's'
-FED_A_CYCLE = 1_500
 CALL_SECONDS_MAX = 60
 DRAIN_SECONDS_MAX = 60
 # The broker died, or we ended a call of ours.
@@ -57,6 +56,25 @@ class Memory:
         if floor < self.floor:
             self.faults.append(f'{self.name}: the floor went back from {self.floor} to {floor}')
         self.floor = max(self.floor, floor)
+
+
+class Feeder(threading.Thread):
+    """Publishes until the broker dies, so that nobody runs out of messages before."""
+
+    def __init__(self, broker):
+        super().__init__(daemon=True)
+        self.stub = broker.streams()
+        self.stored = 0  # the highest sequence that was answered
+
+    def run(self):
+        request = pb.PublishRequest(stream=STREAM, subject='a', payload=b'x' * 100)
+        try:
+            while True:
+                calls = [self.stub.Publish.future(request, timeout=CALL_SECONDS_MAX) for _ in range(64)]
+                self.stored = max([call.result().seq for call in calls])
+                time.sleep(0.02)
+        except grpc.RpcError:
+            pass
 
 
 class Client(threading.Thread):
@@ -186,7 +204,6 @@ class AckKill(unittest.TestCase):
             self.memories = [Memory(name) for name in KINDS]
             self.fed = 0
             for cycle in range(CYCLES):
-                self.feed(FED_A_CYCLE)
                 self.cycle(chance)
                 self.assertEqual(self.faults(), [], f'cycle {cycle}')
                 acked = ', '.join(f'{m.name} {len(m.acked)} (floor {m.floor})' for m in self.memories)
@@ -213,25 +230,21 @@ class AckKill(unittest.TestCase):
             answer = stub.CreateConsumer(pb.CreateConsumerRequest(stream=STREAM, config=config))
             self.assertTrue(answer.success, answer.message)
 
-    def feed(self, count):
-        stub = self.broker.streams()
-        run = [stub.Publish.future(pb.PublishRequest(stream=STREAM, subject='a', payload=b'%d' % n), timeout=60)
-               for n in range(count)]
-        self.fed += count
-        self.assertEqual(max(call.result().seq for call in run), self.fed)
-
     def cycle(self, chance):
         clients = [KINDS[memory.name](self.broker, memory, random.Random(chance.random())) for memory in self.memories]
-        for client in clients:
+        feeder = Feeder(self.broker)
+        for client in [feeder, *clients]:
             client.start()
         time.sleep(chance.uniform(*RUN_SECONDS))
         self.broker.kill()
-        for client in clients:
+        for client in [feeder, *clients]:
             client.join(CALL_SECONDS_MAX)
             self.assertFalse(client.is_alive(), 'a client hangs')
         self.broker.close_channels()
         self.broker.start()
         stub = self.broker.streams()
+        self.fed = stub.GetStreamInfo(pb.GetStreamInfoRequest(name=STREAM), timeout=60).stats.last_seq
+        self.assertGreaterEqual(self.fed, feeder.stored)
         for memory in self.memories:
             answer = stub.GetConsumerInfo(pb.GetConsumerInfoRequest(stream=STREAM, consumer=memory.name), timeout=60)
             memory.shown(answer.consumer.ack_floor)
