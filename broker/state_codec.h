@@ -10,14 +10,20 @@
 //     3 stream_updated    stream block
 //     4 consumer_state    consumer block: creation, or the whole state when a delta would be longer
 //     5 consumer_deleted  number
-//     6 consumer_progress number, next, dropped, runs (delivered since), count, count x seq (acknowledged or given up)
+//     6 consumer_progress number, next, dropped, runs (delivered since), count, count x seq (acknowledged), and, if any
+//             was given up, dying, parked
 //   stream    block { signed created_at_ms, text name, count x filter text, u8 policy, max_age_ms, max_msgs, max_bytes
 //             (0 = none), flag strict, block_size, max_msg_bytes, flag ephemeral, max_msgs_per_subject, u8 level, count
 //             x metadata (text key, text value) }
 //   consumer  block { number, signed created_at_ms, text name, text filter, u8 policy, start_seq, signed start_time_ms,
 //             ack_wait_ms, max_deliver, text deliver_group, text dead_letter_subject, next, last_delivered, dropped,
-//             runs (pending) }
-//   runs      count, count x { signed (first - end of the run before), length, deliveries }
+//             runs (pending), count x filter text (filter_subjects), flag unlimited_deliver, count x backoff ms,
+//             max_ack_pending, max_ack_pending_per_subject, inactive_ms, signed paused_until_ms (0 = not), floor_min,
+//             dying, parked }; of an older version it ends after the runs
+//   runs      count, count x { signed (first - end of the run before), length, deliveries }; of 0 deliveries is what is
+//             held back, or due as if for the first time
+//   dying     count, count x { seq, u8 reason }: given up, the dead letter is still to be written
+//   parked    count, count x { seq, signed parked_at_ms, u8 reason }
 //   snapshot  u8 version = 1, next stream id, count x id of deleted streams whose log may still be there, count x
 //             { stream id, stream block, next consumer number, count x consumer block }
 //   label     u8 version = 1, stream block
@@ -46,6 +52,10 @@ struct consumer_record {
   seq_no last_delivered;
   uint64_t dropped = 0;
   std::vector<consumer_delta::run> pending;
+  wall_ms paused_until{0};
+  seq_no floor_min;
+  std::vector<dying_message> dying;
+  std::vector<parked_message> parked;
 };
 
 struct stream_created {

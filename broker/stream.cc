@@ -1,5 +1,9 @@
 #include "broker/stream.h"
 
+#include <algorithm>
+
+#include "broker/delivery_board.h"
+
 namespace weir {
 
 stream::stream(stream_id id, stream_config config, wall_ms created_at, stream_log& log)
@@ -27,6 +31,7 @@ size_t stream::publish_bytes(const record_fields& fields) const {
 stream::appended stream::append(const record_fields& fields, uint64_t epoch) {
   appended done;
   done.at = log_.append(fields, epoch);
+  if (!awaiting.empty()) board->appended(*this, fields.subject, done.at.seq);
   if (config_.max_msgs_per_subject != 0) done.removed = enforce_subject_cap(fields.subject);
   if (retention_.over_bounds()) {
     const retention::outcome pruned = enforce(std::nullopt);
@@ -74,7 +79,16 @@ stream_info stream::info() const {
   return all;
 }
 
-consumer_info stream::info_of(const consumer& one) const {
+void stream::remove_done(const std::vector<seq_no>& seqs) {
+  const uint64_t bytes_before = log_.stats().bytes;
+  log_.remove(seqs);
+  if (seqs.size() == 1) retention_.note_removed(seqs.front(), bytes_before - log_.stats().bytes);
+  for (const auto& [name, one] : consumers) {
+    for (const seq_no seq : seqs) one->forget(seq);
+  }
+}
+
+consumer_info stream::info_of(consumer& one) const {
   consumer_info all;
   all.config = one.config();
   all.ack_floor = one.ack_floor(log_.next_live(one.next())).raw();
@@ -82,6 +96,14 @@ consumer_info stream::info_of(const consumer& one) const {
   all.created_at_ms = one.created_at().raw();
   all.redelivered_dropped = one.dropped();
   all.pending = one.pending().size();
+  all.held = one.pending().held();
+  all.parked = one.parked().size();
+  const log_stats& stats = log_.stats();
+  const uint64_t done = std::max(all.ack_floor, stats.first.prev().raw());
+  all.lag = stats.last.raw() - std::min(stats.last.raw(), done);
+  all.waiting = one.subscriptions;
+  all.paused_until_ms = one.paused_until.raw();
+  all.blocked = one.blocked(log_.last_visible(), stats.count == 0);
   return all;
 }
 
