@@ -100,16 +100,10 @@ task<bool> shard_impl::bury_one(place held, dying_message one) {
   const std::string subject = at.config().dead_letter_subject;
   fields.subject = subject;
   fields.time = ports_.clock.wall();
-  if (in.needs_exact(false)) {
-    auto exact = co_await in.log().become_exact();
-    if (!exact) co_return false;
-  }
-  if (!in.ephemeral()) {
-    if (store_->failed() || store_->full()) co_return false;
-    const size_t bytes = in.publish_bytes(fields) + finish_bytes(held, 1) + 2 * entry_overhead;
-    auto room = co_await journal_of().room(bytes, false);
-    if (!room) co_return false;
-  }
+  if (!in.ephemeral() && store_->full()) co_return false;
+  const size_t beside = finish_bytes(held, 1) + 2 * entry_overhead;
+  auto admitted = co_await admit_append(held.in, fields, beside);
+  if (!admitted) co_return false;
   if (held.gone() || !is_dying(at, one.seq)) co_return true;
   const stream::appended done = in.append(fields, single_node_epoch);
   counters_.pruned += done.removed;

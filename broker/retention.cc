@@ -47,6 +47,7 @@ void retention::note_removed(seq_no seq, uint64_t bytes) {
 bool retention::front_may_go(std::optional<wall_ms> now) const {
   const log_stats& stats = log_.stats();
   const retention_limits& limits = config_.limits;
+  if (config_.discard_new) return too_old(front_->newest, now);
   if (limits.max_msgs && stats.count - front_->count >= *limits.max_msgs) return true;
   if (limits.max_bytes && stats.bytes - std::min(stats.bytes, front_->bytes) >= *limits.max_bytes) return true;
   return too_old(front_->newest, now);

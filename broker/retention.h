@@ -7,6 +7,8 @@
 // messages ((seq - 1) / block_size) from the oldest: by count or bytes only while at least the bound itself stays, by
 // age only when the block's newest message is older; never the block of the last message. So a block-aligned stream may
 // exceed a bound by less than a block, and never holds less than the bound.
+//
+// With discard_new nothing goes by count or bytes: the stream refuses what would exceed them.
 #pragma once
 
 #include <deque>
@@ -43,6 +45,8 @@ class retention {
 
   // Another rule than this removed a live message of `bytes` (a per-subject cap).
   void note_removed(seq_no seq, uint64_t bytes);
+  // The same for many.
+  void note_removed() { front_.reset(); }
 
  private:
   // What is known of the oldest logical block, so far up to `counted_to`.
@@ -58,8 +62,12 @@ class retention {
 
   uint64_t block_of(seq_no seq) const { return (seq.raw() - 1) / config_.block_size; }
   seq_no block_end(uint64_t block) const { return seq_no((block + 1) * config_.block_size); }
-  bool over_count(uint64_t count) const { return config_.limits.max_msgs && count > *config_.limits.max_msgs; }
-  bool over_bytes(uint64_t bytes) const { return config_.limits.max_bytes && bytes > *config_.limits.max_bytes; }
+  bool over_count(uint64_t count) const {
+    return config_.limits.max_msgs && count > *config_.limits.max_msgs && !config_.discard_new;
+  }
+  bool over_bytes(uint64_t bytes) const {
+    return config_.limits.max_bytes && bytes > *config_.limits.max_bytes && !config_.discard_new;
+  }
   bool too_old(wall_ms time, std::optional<wall_ms> now) const;
   bool front_may_go(std::optional<wall_ms> now) const;
 

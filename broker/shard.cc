@@ -111,6 +111,10 @@ error shard_impl::read_only() const {
               "a write or sync of this shard's journal failed; the shard is read-only until the broker is restarted");
 }
 
+error shard_impl::no_longer_there(const stream& in) const {
+  return fail(errc::no_such_stream, "stream " + quoted(in.config().name) + " was deleted");
+}
+
 stream* shard_impl::find(std::string_view name) {
   const auto at = streams_.find(name);
   return at == streams_.end() ? nullptr : at->second.get();

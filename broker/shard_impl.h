@@ -105,6 +105,7 @@ class shard_impl final : public shard, private store_client {
   journal& journal_of() { return store_->log_journal(); }
   error unavailable() const;
   error read_only() const;
+  error no_longer_there(const stream& in) const;
   stream* find(std::string_view name);
   // The stream, or no_such_stream once its absence is durable.
   task<result<stream_ref>> existing(std::string name);
@@ -135,17 +136,37 @@ class shard_impl final : public shard, private store_client {
 
   // --- shard_messages.cc ---
   result<void> admit(const stream& in, const publish_request& request) const;
-  enum class publish_needs : uint8_t { nothing, existing_stream, exact_index, durable_conflict, room };
+  enum class publish_needs : uint8_t {
+    nothing,
+    existing_stream,
+    exact_index,
+    replaced_size,     // of the oldest message at the subject
+    durable_conflict,  // to answer wrong_revision
+    durable_bounds,    // to answer stream_full
+    room
+  };
   struct admission {
     stream* in = nullptr;
     record_fields fields;
     size_t bytes = 0;    // of journal room
     size_t granted = 0;  // so much was waited for
+    stream::sized replaced;
   };
   result<publish_needs> look(const publish_request& request, admission& to);
   task<result<void>> admit_later(const publish_request& request, admission& to);
+  // For an append that is no publish (a dead letter, a scheduled message that came due): resolves when stream::append()
+  // and journal entries of `more_bytes` beside it may follow, nothing awaited since. stream_full: discard_new;
+  // no_such_stream: deleted meanwhile.
+  task<result<void>> admit_append(stream_ref in, const record_fields& fields, size_t more_bytes);
+  task<result<void>> read_replaced(stream_ref in, std::string_view subject, stream::sized& replaced);
   result<void> fits_limits(const stream& in, const record_fields& fields) const;
   error wrong_revision(std::string_view subject, uint64_t expected, seq_no current) const;
+
+  // --- shard_purge.cc ---
+  static seq_no first_kept(const stream_log& log, const purge_request& request);
+  task<result<uint64_t>> purge_front(stream_ref in, const purge_request& request);
+  task<result<uint64_t>> purge_subjects(stream_ref in, const purge_request& request);
+  task<result<std::vector<seq_no>>> matching(stream_ref in, const purge_request& request);
 
   // --- shard_consumers.cc: their life ---
   task<result<seq_no>> start_of(stream_ref in, consumer_config config);

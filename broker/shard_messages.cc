@@ -57,6 +57,11 @@ result<shard_impl::publish_needs> shard_impl::look(const publish_request& reques
   if (request.expected_last_seq && in.last_at(request.subject).raw() != *request.expected_last_seq) {
     return publish_needs::durable_conflict;
   }
+  if (in.config().discard_new) {
+    const stream::fit fit = in.fits(to.fields, to.replaced);
+    if (fit == stream::fit::unknown) return publish_needs::replaced_size;
+    if (fit == stream::fit::no) return publish_needs::durable_bounds;
+  }
   if (in.ephemeral()) return publish_needs::nothing;
   to.bytes = in.publish_bytes(to.fields);
   return to.bytes <= to.granted || journal_of().has_room(to.bytes) ? publish_needs::nothing : publish_needs::room;
@@ -87,11 +92,59 @@ task<result<void>> shard_impl::admit_later(const publish_request& request, admis
       if (!exact) co_return exact.err();
       continue;
     }
-    // What the conflict saw may still be lost; nobody may learn of it before that is ruled out.
+    if (*needed == publish_needs::replaced_size) {
+      auto read = co_await read_replaced(held, request.subject, to.replaced);
+      if (!read) co_return read.err();
+      continue;
+    }
+    // What a refusal saw may still be lost; nobody may learn of it before that is ruled out.
+    if (*needed == publish_needs::durable_bounds) {
+      const error refused = held->full(to.fields);
+      auto safe = co_await reached(held->level(), held->log().last_change());
+      if (!safe) co_return safe.err();
+      co_return refused;
+    }
     const seq_no current = held->last_at(request.subject);
     auto safe = co_await reached(held->level(), held->log().last_change());
     if (!safe) co_return safe.err();
     co_return wrong_revision(request.subject, *request.expected_last_seq, current);
+  }
+}
+
+task<result<void>> shard_impl::read_replaced(stream_ref in, std::string_view subject, stream::sized& replaced) {
+  const seq_no oldest = in->log().find_subject(subject)->first;
+  auto found = co_await in->log().oldest(oldest, 1);
+  if (!found) co_return found.err();
+  replaced.seq = oldest;
+  replaced.bytes = found->empty() || found->front().seq != oldest ? 0 : found->front().bytes;
+  co_return ok();
+}
+
+task<result<void>> shard_impl::admit_append(stream_ref in, const record_fields& fields, size_t more_bytes) {
+  stream::sized replaced;
+  size_t granted = 0;
+  for (;;) {
+    if (in->deleted) co_return no_longer_there(*in);
+    if (!in->ephemeral() && store_->failed()) co_return read_only();
+    if (in->needs_exact(false)) {
+      granted = 0;
+      auto exact = co_await in->log().become_exact();
+      if (!exact) co_return exact.err();
+      continue;
+    }
+    const stream::fit fit = in->fits(fields, replaced);
+    if (fit == stream::fit::no) co_return in->full(fields);
+    if (fit == stream::fit::unknown) {
+      granted = 0;
+      auto read = co_await read_replaced(in, fields.subject, replaced);
+      if (!read) co_return read.err();
+      continue;
+    }
+    const size_t bytes = in->publish_bytes(fields) + more_bytes;
+    if (in->ephemeral() || bytes <= granted || journal_of().has_room(bytes)) co_return ok();
+    auto room = co_await journal_of().room(bytes, false);
+    if (!room) co_return room.err();
+    granted = bytes;
   }
 }
 

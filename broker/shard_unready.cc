@@ -14,18 +14,6 @@ task<result<seq_no>> shard_impl::publish_all(std::vector<publish_request>) {
   co_return not_yet("publish_all");
 }
 
-task<result<std::optional<found_record>>> shard_impl::get_message(std::string, seq_no) {
-  co_return not_yet("get_message");
-}
-
-task<result<bool>> shard_impl::delete_message(std::string, seq_no) {
-  co_return not_yet("delete_message");
-}
-
-task<result<uint64_t>> shard_impl::purge(purge_request) {
-  co_return not_yet("purge");
-}
-
 task<result<consumer_info>> shard_impl::update_consumer(consumer_update) {
   co_return not_yet("update_consumer");
 }

@@ -51,6 +51,9 @@ void put_stream(state_writer& to, const stream_record& stream) {
     in.text(key);
     in.text(value);
   }
+  in.flag(config.discard_new);
+  in.flag(config.discard_new_per_subject);
+  in.varint(config.dedup_window_ms);
   to.text(block);
 }
 
@@ -190,10 +193,17 @@ stream_record get_stream(state_reader& outer) {
     std::string key(from.text());
     config.metadata[std::move(key)] = from.text();
   }
+  config.dedup_window_ms = default_dedup_window_ms;
+  if (!from.at_end()) {
+    config.discard_new = from.flag();
+    config.discard_new_per_subject = from.flag();
+    config.dedup_window_ms = from.varint();
+  }
   const bool sound = from.ok() && !config.name.empty() && config.policy <= retention_policy::interest &&
                      config.block_size >= 1 && config.block_size <= block_size_max &&
                      config.level >= durability::memory && config.level <= durability::durable &&
-                     config.limits.max_age_ms.value_or(0) <= duration_ms_max;
+                     config.limits.max_age_ms.value_or(0) <= duration_ms_max &&
+                     config.dedup_window_ms <= duration_ms_max;
   if (!sound) outer.fault();
   return stream;
 }

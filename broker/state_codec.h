@@ -14,7 +14,8 @@
 //             was given up, dying, parked
 //   stream    block { signed created_at_ms, text name, count x filter text, u8 policy, max_age_ms, max_msgs, max_bytes
 //             (0 = none), flag strict, block_size, max_msg_bytes, flag ephemeral, max_msgs_per_subject, u8 level, count
-//             x metadata (text key, text value) }
+//             x metadata (text key, text value), flag discard_new, flag discard_new_per_subject, dedup_window_ms }; the
+//             last three were added later
 //   consumer  block { number, signed created_at_ms, text name, text filter, u8 policy, start_seq, signed start_time_ms,
 //             ack_wait_ms, max_deliver, text deliver_group, text dead_letter_subject, next, last_delivered, dropped,
 //             runs (pending), count x filter text (filter_subjects), flag unlimited_deliver, count x backoff ms,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/delivery_board.h"
+#include "broker/validation.h"
 
 namespace weir {
 
@@ -21,7 +22,7 @@ seq_no stream::last_at(std::string_view subject) const {
 
 bool stream::needs_exact(bool looks_at_subject) const {
   if (log_.exact()) return false;
-  return looks_at_subject || config_.max_msgs_per_subject != 0;
+  return looks_at_subject || config_.max_msgs_per_subject != 0 || (config_.discard_new && config_.limits.max_bytes);
 }
 
 size_t stream::publish_bytes(const record_fields& fields) const {
@@ -41,18 +42,78 @@ stream::appended stream::append(const record_fields& fields, uint64_t epoch) {
   return done;
 }
 
+// --- discard_new ---
+
+stream::fit stream::fits(const record_fields& fields, const sized& replaced) const {
+  if (!config_.discard_new) return fit::yes;
+  const uint64_t cap = config_.max_msgs_per_subject;
+  const subject_info* at = cap == 0 ? nullptr : log_.find_subject(fields.subject);
+  const bool replaces = at != nullptr && at->count >= cap;
+  if (replaces && config_.discard_new_per_subject) return fit::no;
+  const log_stats& stats = log_.stats();
+  const retention_limits& limits = config_.limits;
+  if (limits.max_msgs && stats.count + (replaces ? 0 : 1) > *limits.max_msgs) return fit::no;
+  if (!limits.max_bytes) return fit::yes;
+  const uint64_t after = stats.bytes + record_size(fields, stats.last.next());
+  if (after <= *limits.max_bytes) return fit::yes;
+  if (!replaces) return fit::no;
+  const bool known = at->first_bytes != 0 || replaced.seq == at->first;
+  if (!known) return fit::unknown;
+  const uint64_t gone = at->first_bytes != 0 ? at->first_bytes : replaced.bytes;
+  return after - std::min(after, gone) <= *limits.max_bytes ? fit::yes : fit::no;
+}
+
+error stream::full(const record_fields& fields) const {
+  const subject_info* at = log_.find_subject(fields.subject);
+  const uint64_t cap = config_.max_msgs_per_subject;
+  if (config_.discard_new_per_subject && at != nullptr && at->count >= cap) {
+    return fail(errc::stream_full, "subject " + quoted(fields.subject) + " has " + std::to_string(at->count) +
+                                       " messages, at most " + std::to_string(cap) +
+                                       " (max_msgs_per_subject with discard_new_per_subject)");
+  }
+  const log_stats& stats = log_.stats();
+  if (config_.limits.max_msgs && stats.count >= *config_.limits.max_msgs) {
+    return fail(errc::stream_full, "stream " + quoted(config_.name) + " has " + std::to_string(stats.count) +
+                                       " messages, at most " + std::to_string(*config_.limits.max_msgs) +
+                                       " (max_msgs with discard_new)");
+  }
+  return fail(errc::stream_full, "stream " + quoted(config_.name) + " has " + std::to_string(stats.bytes) +
+                                     " bytes, with this message more than " +
+                                     std::to_string(config_.limits.max_bytes.value_or(0)) +
+                                     " (max_bytes with discard_new)");
+}
+
+// --- removal ---
+
+uint64_t stream::remove(const std::vector<seq_no>& seqs) {
+  const uint64_t bytes_before = log_.stats().bytes;
+  const uint64_t removed = log_.remove(seqs);
+  if (removed == 0) return 0;
+  if (seqs.size() == 1) {
+    retention_.note_removed(seqs.front(), bytes_before - log_.stats().bytes);
+  } else {
+    retention_.note_removed();
+  }
+  for (const auto& [name, one] : consumers) {
+    for (const seq_no seq : seqs) one->forget(seq);
+  }
+  return removed;
+}
+
+uint64_t stream::remove_before(seq_no first_kept) {
+  const uint64_t removed = log_.remove_before(first_kept);
+  if (removed == 0) return 0;
+  retention_.note_removed();
+  for (const auto& [name, one] : consumers) one->forget_before(first_kept);
+  return removed;
+}
+
 uint64_t stream::enforce_subject_cap(std::string_view subject) {
   const subject_info* found = log_.find_subject(subject);
   if (found == nullptr || found->count <= config_.max_msgs_per_subject) return 0;
   // One publish can exceed the cap by one message only: it is fixed at creation.
-  const seq_no oldest = found->first;
-  const uint64_t bytes_before = log_.stats().bytes;
-  one_seq_.assign(1, oldest);
-  const uint64_t removed = log_.remove(one_seq_);
-  if (removed == 0) return 0;
-  retention_.note_removed(oldest, bytes_before - log_.stats().bytes);
-  for (const auto& [name, one] : consumers) one->forget(oldest);
-  return removed;
+  one_seq_.assign(1, found->first);
+  return remove(one_seq_);
 }
 
 retention::outcome stream::enforce(std::optional<wall_ms> now) {

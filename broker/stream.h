@@ -45,8 +45,26 @@ class stream final : public local_counted {
     uint64_t removed = 0;     // by the subject's cap and the limits
     bool needs_load = false;  // limits could not be decided: prune
   };
-  // Has journal room for publish_bytes().
+  // Has journal room for publish_bytes(). What is appended by whom ever (a dead letter, a scheduled message) comes
+  // through here; on a stream with discard_new after fits() said yes.
   appended append(const record_fields& fields, uint64_t epoch);
+
+  // With discard_new: may a message be appended? `unknown`: the size of the message it would replace at its subject
+  // must be read first, and given as `replaced`. Other streams: yes. The log is exact() where needs_exact() says so.
+  enum class fit : uint8_t { yes, no, unknown };
+  struct sized {
+    seq_no seq;
+    uint64_t bytes = 0;
+  };
+  fit fits(const record_fields& fields, const sized& replaced) const;
+  fit fits(const record_fields& fields) const { return fits(fields, sized{}); }
+  // What to tell the publisher when it does not fit.
+  error full(const record_fields& fields) const;
+
+  // Removal by another rule than the limits; the messages leave every consumer's pending set. Journal room:
+  // stream_log::remove_bytes(). Resolve at once with how many went.
+  uint64_t remove(const std::vector<seq_no>& seqs);
+  uint64_t remove_before(seq_no first_kept);
 
   // retention::enforce(), and what it removed leaves every consumer's pending set.
   retention::outcome enforce(std::optional<wall_ms> now);

@@ -76,19 +76,36 @@ void clear_zeros(retention_limits& limits) {
   clear_if_zero(limits.max_bytes);
 }
 
-result<void> check_retention(const stream_config& config) {
-  if (config.policy == retention_policy::limits) {
-    return check_duration(config.limits.max_age_ms.value_or(0), "retention.limits.max_age_ms");
-  }
-  if (config.policy == retention_policy::work_queue) {
-    return bad_config("retention", "work_queue retention comes with a later version of weir; use limits");
-  }
-  if (config.policy == retention_policy::interest) {
-    return bad_config("retention", "interest retention comes with a later version of weir; use limits");
-  }
-  return bad_config("retention", number(static_cast<uint64_t>(config.policy)) + " is not a retention policy");
+bool any_bound(const retention_limits& limits) {
+  return limits.max_age_ms.value_or(0) != 0 || limits.max_msgs.value_or(0) != 0 || limits.max_bytes.value_or(0) != 0;
 }
 
+result<void> check_retention(const stream_config& config) {
+  if (config.policy > retention_policy::interest) {
+    return bad_config("retention", number(static_cast<uint64_t>(config.policy)) + " is not a retention policy");
+  }
+  if (config.policy != retention_policy::limits && any_bound(config.limits)) {
+    return bad_config("retention", "max_age_ms, max_msgs and max_bytes belong to limits retention");
+  }
+  return check_duration(config.limits.max_age_ms.value_or(0), "retention.limits.max_age_ms");
+}
+
+result<void> check_discard(const stream_config& config) {
+  if (!config.discard_new) {
+    if (!config.discard_new_per_subject) return ok();
+    return bad_config("discard_new_per_subject", "needs discard_new");
+  }
+  if (config.policy != retention_policy::limits) {
+    return bad_config("discard_new", "belongs to limits retention; this stream has another retention policy");
+  }
+  if (config.discard_new_per_subject && config.max_msgs_per_subject == 0) {
+    return bad_config("discard_new_per_subject", "needs max_msgs_per_subject");
+  }
+  const bool bounded = config.limits.max_msgs.value_or(0) != 0 || config.limits.max_bytes.value_or(0) != 0;
+  if (bounded || config.max_msgs_per_subject != 0) return ok();
+  return bad_config("discard_new",
+                    "needs a bound that a message can exceed: max_msgs, max_bytes or max_msgs_per_subject");
+}
 void set_bound(std::optional<uint64_t>& bound, const std::optional<uint64_t>& given) {
   if (!given) return;
   bound = *given == 0 ? std::nullopt : given;
@@ -171,8 +188,11 @@ result<stream_config> effective(stream_config config) {
                       number(config.block_size) + " messages, at most " + number(block_size_max) + " (block_size_max)");
   }
   if (auto fine = check_level(config); !fine) return fine.err();
+  if (auto fine = check_discard(config); !fine) return fine.err();
+  if (auto fine = check_duration(config.dedup_window_ms, "dedup_window_ms"); !fine) return fine.err();
   if (auto fine = check_metadata(config.metadata); !fine) return fine.err();
   if (config.block_size == 0) config.block_size = default_block_size;
+  if (config.dedup_window_ms == 0) config.dedup_window_ms = default_dedup_window_ms;
   clear_zeros(config.limits);
   config.level = level_of(config);
   return config;
@@ -192,6 +212,7 @@ result<stream_config> updated(const stream_config& before, const stream_update& 
   set_bound(after.limits.max_bytes, update.max_bytes);
   if (update.max_msg_bytes) after.max_msg_bytes = *update.max_msg_bytes;
   if (update.strict_limits) after.limits.strict = *update.strict_limits;
+  if (auto fine = check_discard(after); !fine) return fine.err();
   return after;
 }
 

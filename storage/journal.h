@@ -28,6 +28,7 @@ enum class entry_kind : uint8_t {
   remove_before = 2,  // payload: u64 seq; every record of the stream below it is gone
   remove = 3,         // payload: run of u64 seq; those records are gone
   state = 4,          // payload: opaque to storage; the broker's configs, consumers, acks
+  group = 5,          // payload: parts that are entries of their own, all of them or none
 };
 
 struct journal_config {
@@ -87,6 +88,16 @@ class journal {
   virtual reserved reserve(entry_kind kind, stream_id stream, size_t payload_bytes) = 0;
   // Checksums the reserved entry; returns where it ends.
   virtual lsn seal() = 0;
+
+  // What is reserved and sealed between the two becomes one entry: after a crash all of it is there or nothing, in that
+  // order. Its payload is group_bytes(parts, their payloads) to the byte; room() is asked for that. seal() of a part
+  // returns where the whole entry ends.
+  static constexpr size_t group_part_header = 16;  // FORMAT.md
+  static constexpr size_t group_bytes(size_t parts, size_t payload_bytes) {
+    return parts * group_part_header + payload_bytes;
+  }
+  virtual void begin_group(size_t group_bytes) = 0;
+  virtual lsn end_group() = 0;
 
   // End of turn: hands the open batch to the commit lane unless a commit is under way (then its end does it).
   // sync = false (only `written` entries wait) is decided here: a batch is synced if any waiter asked for durable().

@@ -71,6 +71,30 @@ entry_header decode_entry_header(const uint8_t* from) {
   return header;
 }
 
+void encode_part_header(uint8_t* to, const part_header& header) {
+  store_le(to, header.payload_bytes);
+  to[4] = header.kind;
+  std::memset(to + 5, 0, 3);
+  store_le(to + 8, header.stream);
+}
+
+std::optional<std::vector<group_part>> group_parts(byte_span payload) {
+  std::vector<group_part> found;
+  for (size_t at = 0; at < payload.size();) {
+    if (payload.size() - at < part_header_size) return std::nullopt;
+    const uint8_t* from = payload.data() + at;
+    group_part part;
+    part.header.payload_bytes = load_le<uint32_t>(from);
+    part.header.kind = from[4];
+    part.header.stream = load_le<uint64_t>(from + 8);
+    part.at = at + part_header_size;
+    if (part.header.payload_bytes > payload.size() - part.at) return std::nullopt;
+    at = part.at + part.header.payload_bytes;
+    found.push_back(part);
+  }
+  return found;
+}
+
 bool entry_is_sound(byte_span header_and_payload, uint32_t salt) {
   return load_le<uint32_t>(header_and_payload.data()) == crc32c(header_and_payload.subspan(4), salt);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "storage/bytes.h"
 #include "storage/ids.h"
@@ -45,6 +46,21 @@ struct entry_header {
   uint8_t flags = 0;
   uint64_t stream = 0;
 };
+
+// A part of a group entry: this header, the payload, no padding.
+inline constexpr size_t part_header_size = 16;
+struct part_header {
+  uint32_t payload_bytes = 0;
+  uint8_t kind = 0;
+  uint64_t stream = 0;
+};
+void encode_part_header(uint8_t* to, const part_header& header);
+struct group_part {
+  part_header header;
+  size_t at = 0;  // of its payload in the group's
+};
+// The parts of a group's payload, in order; nothing if it is not a run of parts.
+std::optional<std::vector<group_part>> group_parts(byte_span payload);
 
 inline constexpr uint64_t entry_size(uint64_t payload_bytes) {
   return (entry_header_size + payload_bytes + entry_alignment - 1) / entry_alignment * entry_alignment;

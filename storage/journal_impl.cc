@@ -93,7 +93,7 @@ result<void> journal_impl::start(recovered_journal found) {
 // Reserving
 
 journal::reserved journal_impl::reserve(entry_kind kind, stream_id stream, size_t payload_bytes) {
-  WEIR_CHECK(pending_ == nullptr);
+  if (pending_ != nullptr) return reserve_part(kind, stream, payload_bytes);
   uint64_t need = entry_size(payload_bytes);
   if (offset_ + need > limit_) roll();
   WEIR_CHECK(offset_ + need <= limit_);
@@ -115,6 +115,7 @@ journal::reserved journal_impl::reserve(entry_kind kind, stream_id stream, size_
 
 lsn journal_impl::seal() {
   WEIR_CHECK(pending_ != nullptr);
+  if (in_group_) return seal_part();
   size_t size = entry_size(pending_payload_);
   seal_entry(pending_, pending_payload_, salt_);
   bool continues = !open_.spans.empty() && open_.spans.back().owner == chunk_;
@@ -129,6 +130,35 @@ lsn journal_impl::seal() {
   ++stats_.entries;
   stats_.bytes += size;
   return lsn(appended_);
+}
+
+void journal_impl::begin_group(size_t group_bytes) {
+  WEIR_CHECK(!in_group_ && pending_ == nullptr);
+  reserve(entry_kind::group, stream_id(), group_bytes);
+  in_group_ = true;
+  group_used_ = 0;
+}
+
+lsn journal_impl::end_group() {
+  WEIR_CHECK(in_group_ && !part_open_ && group_used_ == pending_payload_);
+  in_group_ = false;
+  return seal();
+}
+
+journal::reserved journal_impl::reserve_part(entry_kind kind, stream_id stream, size_t payload_bytes) {
+  WEIR_CHECK(in_group_ && !part_open_);
+  WEIR_CHECK(group_part_header + payload_bytes <= pending_payload_ - group_used_);
+  part_open_ = true;
+  uint8_t* at = pending_ + entry_header_size + group_used_;
+  encode_part_header(at, part_header{static_cast<uint32_t>(payload_bytes), static_cast<uint8_t>(kind), stream.raw()});
+  group_used_ += group_part_header + payload_bytes;
+  return reserved{at + group_part_header, chunk_};
+}
+
+lsn journal_impl::seal_part() {
+  WEIR_CHECK(part_open_);
+  part_open_ = false;
+  return lsn(base_ + offset_ + entry_size(pending_payload_));
 }
 
 // The next entry goes into a new segment. room() made sure of a spare.

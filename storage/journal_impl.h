@@ -27,6 +27,8 @@ class journal_impl final : public journal {
   bool has_room(size_t payload_bytes) const override;
   reserved reserve(entry_kind kind, stream_id stream, size_t payload_bytes) override;
   lsn seal() override;
+  void begin_group(size_t group_bytes) override;
+  lsn end_group() override;
   void flush() override;
   void tick() override;
 
@@ -72,6 +74,8 @@ class journal_impl final : public journal {
   void grant_one_more();
 
   // Reserving
+  reserved reserve_part(entry_kind kind, stream_id stream, size_t payload_bytes);
+  lsn seal_part();
   void roll();
   void begin_batch();
   void next_chunk(size_t bytes_min);
@@ -112,6 +116,9 @@ class journal_impl final : public journal {
   size_t chunk_end_ = 0;
   uint8_t* pending_ = nullptr;  // the reserved entry that waits for seal()
   size_t pending_payload_ = 0;
+  bool in_group_ = false;
+  bool part_open_ = false;
+  size_t group_used_ = 0;  // bytes of the group's payload
 
   batch open_;
   std::deque<batch> closed_batches_;  // of segments that were rolled, oldest first

@@ -54,6 +54,8 @@ class store_impl final : public store, private journal_visitor {
 
   // Recovery
   result<void> on_entry(const journal_entry& entry) override;
+  result<void> on_group(const journal_entry& entry);
+  result<void> take(const journal_entry& entry);
   void on_hole(lsn from, lsn to) override;
   void on_cut(lsn from, lsn to) override;
   result<lsn> load_newest();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "storage/block_salvage.h"
+#include "storage/journal_format.h"
 #include "storage/quarantine.h"
 #include "storage/store_identity.h"
 #include "storage/store_impl.h"
@@ -91,6 +92,26 @@ result<void> store_impl::load(snapshot&& from) {
 result<void> store_impl::on_entry(const journal_entry& entry) {
   ++host_.report.entries;
   host_.report.bytes += entry.payload.size();
+  if (entry.kind == entry_kind::group) return on_group(entry);
+  return take(entry);
+}
+
+result<void> store_impl::on_group(const journal_entry& entry) {
+  const auto parts = group_parts(entry.payload.bytes());
+  if (!parts) {
+    host_.report.notes.push_back("a group entry of the journal is malformed");
+    return ok();
+  }
+  for (const group_part& part : *parts) {
+    const auto kind = static_cast<entry_kind>(part.header.kind);
+    auto taken = take(journal_entry{entry.at, entry.end, kind, stream_id(part.header.stream),
+                                    entry.payload.sub(part.at, part.header.payload_bytes)});
+    if (!taken) return taken;
+  }
+  return ok();
+}
+
+result<void> store_impl::take(const journal_entry& entry) {
   if (entry.kind == entry_kind::state) return client_.apply(entry.stream, entry.payload.bytes());
   return replay(entry);
 }
@@ -120,6 +141,7 @@ result<void> store_impl::replay(const journal_entry& entry) {
       log.replay_remove(payload);
       return ok();
     case entry_kind::state:
+    case entry_kind::group:
       break;
   }
   return ok();

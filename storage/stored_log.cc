@@ -58,19 +58,59 @@ stored_log::appended stored_log::append(const record_fields& fields, uint64_t ep
   appended done{stats_.last.next(), lsn()};
   slice bytes =
       options_.ephemeral ? encode_in_arena(fields, done.seq, epoch) : encode_entry(fields, done.seq, epoch, done.end);
-  tail_.append(done.seq, bytes);
-  if (stats_.count == 0) stats_.first = done.seq;
-  stats_.last = done.seq;
-  ++stats_.count;
-  index_append(done.seq, static_cast<uint32_t>(bytes.size()), fields.subject);
-  if (options_.ephemeral) {
-    visible_ = done.seq;
-    return done;
-  }
-  last_change_ = done.end;
-  auto& queue = options_.written_is_visible ? host_.written_next : host_.durable_next;
-  queue.push(done.end, this, done.seq);
+  place_appended(done.seq, bytes, fields.subject, done.end);
   return done;
+}
+
+// Inlined into both callers.
+inline void stored_log::place_appended(seq_no seq, const slice& bytes, std::string_view subject, lsn end) {
+  tail_.append(seq, bytes);
+  if (stats_.count == 0) stats_.first = seq;
+  stats_.last = seq;
+  ++stats_.count;
+  index_append(seq, static_cast<uint32_t>(bytes.size()), subject);
+  if (options_.ephemeral) {
+    visible_ = seq;
+    return;
+  }
+  last_change_ = end;
+  auto& queue = options_.written_is_visible ? host_.written_next : host_.durable_next;
+  queue.push(end, this, seq);
+}
+
+size_t stored_log::run_bytes(const std::vector<record_fields>& run) const {
+  size_t bytes = 0;
+  seq_no seq = stats_.last;
+  for (const record_fields& fields : run) bytes += record_size(fields, seq = seq.next());
+  return bytes;
+}
+
+stored_log::appended stored_log::append_run(const std::vector<record_fields>& run, uint64_t epoch) {
+  WEIR_CHECK(!run.empty());
+  const seq_no first = stats_.last.next();
+  if (options_.ephemeral) {
+    for (const record_fields& fields : run) append(fields, epoch);
+    return appended{first, lsn()};
+  }
+  const size_t bytes = run_bytes(run);
+  journal::reserved room = host_.entries->reserve(entry_kind::records, id_, bytes);
+  const slice all(std::move(room.owner), room.payload, bytes);
+  size_t at = 0;
+  std::vector<size_t> sizes;
+  sizes.reserve(run.size());
+  for (const record_fields& fields : run) {
+    const seq_no seq(first.raw() + sizes.size());
+    sizes.push_back(record_size(fields, seq));
+    encode_record(room.payload + at, fields, seq, epoch);
+    at += sizes.back();
+  }
+  const lsn end = host_.entries->seal();
+  at = 0;
+  for (size_t i = 0; i < run.size(); ++i) {
+    place_appended(seq_no(first.raw() + i), all.sub(at, sizes[i]), run[i].subject, end);
+    at += sizes[i];
+  }
+  return appended{first, end};
 }
 
 // The record is in the tail already.
@@ -98,6 +138,12 @@ bool stored_log::is_live(seq_no seq) const {
 seq_no stored_log::next_live(seq_no from) const {
   seq_no found = removed_.next_absent(std::max(from, stats_.first));
   return std::min(found, stats_.last.next());
+}
+
+uint64_t stored_log::live_since(seq_no from) const {
+  from = std::max(from, stats_.first);
+  if (from > stats_.last) return 0;
+  return stats_.last.raw() + 1 - from.raw() - removed_.count_in(from, stats_.last);
 }
 
 void stored_log::journal_removal(entry_kind kind, byte_span payload) {

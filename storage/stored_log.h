@@ -33,10 +33,13 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
 
   appended append(const record_fields& fields, uint64_t epoch) override;
   size_t append_bytes(const record_fields& fields) const override;
+  appended append_run(const std::vector<record_fields>& run, uint64_t epoch) override;
+  size_t run_bytes(const std::vector<record_fields>& run) const override;
   uint64_t remove_before(seq_no first_kept) override;
   uint64_t remove(const std::vector<seq_no>& seqs) override;
   bool is_live(seq_no seq) const override;
   seq_no next_live(seq_no from) const override;
+  uint64_t live_since(seq_no from) const override;
 
   bool exact() const override { return pending_.empty() && stale_lines_ == 0; }
   task<result<void>> become_exact() override;
@@ -94,6 +97,7 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   // Appending and removing (stored_log.cc)
   slice encode_entry(const record_fields& fields, seq_no seq, uint64_t epoch, lsn& end);
   slice encode_in_arena(const record_fields& fields, seq_no seq, uint64_t epoch);
+  void place_appended(seq_no seq, const slice& bytes, std::string_view subject, lsn end);
   void index_append(seq_no seq, uint32_t bytes, std::string_view subject);
   void take_out(seq_no seq);
   void raise_first();

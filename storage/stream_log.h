@@ -32,9 +32,10 @@ struct log_stats {
 // One subject's line in the index.
 struct subject_info {
   std::string_view name;
-  uint64_t count = 0;  // live messages at this subject
-  seq_no first;        // lowest live one
-  seq_no last;         // highest live one
+  uint64_t count = 0;        // live messages at this subject
+  seq_no first;              // lowest live one
+  seq_no last;               // highest live one
+  uint32_t first_bytes = 0;  // of the lowest one's record as stored; 0: not known without reading it
 };
 
 // A live record: bytes as stored, checksum verified, kept alive by the slice.
@@ -77,6 +78,10 @@ class stream_log {
   virtual appended append(const record_fields& fields, uint64_t epoch) = 0;
   // Journal payload bytes an append of these fields takes.
   virtual size_t append_bytes(const record_fields& fields) const = 0;
+  // The same for many, as one journal entry: after a crash all of them are there or none. Resolves with the first
+  // sequence. Not empty.
+  virtual appended append_run(const std::vector<record_fields>& run, uint64_t epoch) = 0;
+  virtual size_t run_bytes(const std::vector<record_fields>& run) const = 0;
 
   // Removal, journaled like an append; needs journal.room(remove_bytes(n), true). Sequences that are not live are
   // ignored. Return how many live messages went. The journal payload of remove() of n sequences is remove_bytes(n),
@@ -88,6 +93,8 @@ class stream_log {
   virtual bool is_live(seq_no seq) const = 0;
   // Lowest live sequence at or after `from`; last + 1 if none.
   virtual seq_no next_live(seq_no from) const = 0;
+  // How many live messages there are at or after `from`.
+  virtual uint64_t live_since(seq_no from) const = 0;
 
   // Size and subject of a removed record that lies in a block file are read from there in the background. Until that is
   // done, stats().bytes and the subject index may still count it, and a subject's first or last may be a removed one

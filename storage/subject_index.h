@@ -22,7 +22,6 @@ class subject_index {
   // A subject's line. 0 bytes: not known without reading the block. stale: `first` / `last` was removed and the next
   // one is not known yet; the true one lies above / below.
   struct line : subject_info {
-    uint32_t first_bytes = 0;
     uint32_t last_bytes = 0;
     bool first_stale = false;
     bool last_stale = false;

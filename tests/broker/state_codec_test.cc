@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "broker/limits.h"
 #include "tests/sim/test_seed.h"
 
 namespace weir {
@@ -21,6 +22,9 @@ stream_record some_stream() {
   stream.config.max_msg_bytes = 99;
   stream.config.max_msgs_per_subject = 3;
   stream.config.level = durability::written;
+  stream.config.discard_new = true;
+  stream.config.discard_new_per_subject = true;
+  stream.config.dedup_window_ms = 70'000;
   stream.config.metadata = {{"owner", "ops"}, {"empty", ""}};
   return stream;
 }
@@ -129,7 +133,7 @@ TEST_CASE("state: the bytes of a stream entry are those of format version 1") {
   stream.config.level = durability::fsync;
   const std::string expected(
       "\x01\x01"          // version, stream_created
-      "\x10"              // 16 bytes follow
+      "\x13"              // 19 bytes follow
       "\x02"              // created at 1, zigzag
       "\x01s"             // name
       "\x00"              // no filters
@@ -138,9 +142,18 @@ TEST_CASE("state: the bytes of a stream entry are those of format version 1") {
       "\xac\x02"          // block_size 300
       "\x00\x00\x00"      // no max_msg_bytes, not ephemeral, no subject cap
       "\x03"              // fsync
-      "\x00",             // no metadata
-      19);
+      "\x00"              // no metadata
+      "\x00\x00\x05",     // no discard_new, not per subject, dedup_window_ms 5
+      22);
+  stream.config.dedup_window_ms = 5;
   CHECK(encode_entry(stream_created{stream}) == expected);
+  // Before there was anything behind the metadata.
+  std::string older = expected.substr(0, 19);
+  older[2] = '\x10';
+  const auto read = decode_entry(as_bytes(older));
+  REQUIRE(read);
+  CHECK(std::get<stream_created>(*read).stream.config.dedup_window_ms == default_dedup_window_ms);
+  CHECK_FALSE(std::get<stream_created>(*read).stream.config.discard_new);
 }
 
 TEST_CASE("state: a block that grew at its end is read, another version is not") {

@@ -98,8 +98,31 @@ TEST_CASE("stream config: each field out of its limits is named with the limit")
          c.ephemeral = true;
          c.level = durability::fsync;
        }},
-      {"retention", "work_queue", [](stream_config& c) { c.policy = retention_policy::work_queue; }},
-      {"retention", "interest", [](stream_config& c) { c.policy = retention_policy::interest; }},
+      {"retention", "limits retention",
+       [](stream_config& c) {
+         c.policy = retention_policy::work_queue;
+         c.limits.max_msgs = 1;
+       }},
+      {"retention", "limits retention",
+       [](stream_config& c) {
+         c.policy = retention_policy::interest;
+         c.limits.max_age_ms = 1;
+       }},
+      {"discard_new", "max_msgs_per_subject", [](stream_config& c) { c.discard_new = true; }},
+      {"discard_new", "limits retention",
+       [](stream_config& c) {
+         c.discard_new = true;
+         c.max_msgs_per_subject = 1;
+         c.policy = retention_policy::work_queue;
+       }},
+      {"discard_new_per_subject", "needs discard_new", [](stream_config& c) { c.discard_new_per_subject = true; }},
+      {"discard_new_per_subject", "needs max_msgs_per_subject",
+       [](stream_config& c) {
+         c.discard_new = true;
+         c.discard_new_per_subject = true;
+         c.limits.max_msgs = 1;
+       }},
+      {"dedup_window_ms", "duration_ms_max", [](stream_config& c) { c.dedup_window_ms = UINT64_MAX; }},
       {"retention", "not a retention", [](stream_config& c) { c.policy = static_cast<retention_policy>(9); }},
       {"sources", "later version", [](stream_config& c) { c.has_sources = true; }},
       {"metadata", "metadata_entries_max",

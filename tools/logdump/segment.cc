@@ -19,6 +19,8 @@ const char* kind_name(uint8_t kind) {
       return "remove";
     case entry_kind::state:
       return "state";
+    case entry_kind::group:
+      return "group";
   }
   return "unknown";
 }
@@ -48,11 +50,28 @@ bool print_records(byte_span run, const dump_options& options) {
   return true;
 }
 
+bool print_group(byte_span payload, const dump_options& options) {
+  const auto parts = group_parts(payload);
+  if (!parts) {
+    fmt::print("    damaged: not a run of parts\n");
+    return false;
+  }
+  bool good = true;
+  for (const group_part& part : *parts) {
+    fmt::print("    part {} stream {} payload {}\n", kind_name(part.header.kind), part.header.stream,
+               part.header.payload_bytes);
+    if (static_cast<entry_kind>(part.header.kind) != entry_kind::records) continue;
+    good = print_records(payload.subspan(part.at, part.header.payload_bytes), options) && good;
+  }
+  return good;
+}
+
 bool print_entry(const found_entry& entry, const segment_reader& in, const dump_options& options) {
   const entry_header& header = entry.header;
   fmt::print("  offset {} lsn {} {} stream {} payload {} batch at {}{}\n", entry.offset, in.lsn_at(entry.offset),
              kind_name(header.kind), header.stream, header.payload_bytes, entry.batch_start(),
              entry.proves_what_is_before() ? " (the batch before was synced)" : "");
+  if (static_cast<entry_kind>(header.kind) == entry_kind::group) return print_group(entry.payload.bytes(), options);
   if (static_cast<entry_kind>(header.kind) != entry_kind::records) return true;
   return print_records(entry.payload.bytes(), options);
 }
