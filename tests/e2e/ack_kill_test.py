@@ -213,9 +213,9 @@ class AckKill(unittest.TestCase):
             for memory in self.memories:
                 self.assertEqual(memory.seen, set(range(1, self.fed + 1)), f'{memory.name}: messages were lost')
                 self.assertGreater(len(memory.acked), CYCLES * 10, memory.name)
-                self.assertGreater(memory.came_again, CYCLES, memory.name)
             again = sum(memory.came_again for memory in self.memories)
             acked = sum(len(memory.acked) for memory in self.memories)
+            self.assertGreater(again, CYCLES * 10, 'too little came again to prove anything')
             self.assertEqual(self.broker.stop(), 0, self.broker.log()[-4000:])
             print(f'{CYCLES} kills, {acked} acknowledgements confirmed, {again} redeliveries, {time.monotonic() - begun:.0f} s')
 

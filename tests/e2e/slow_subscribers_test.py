@@ -12,8 +12,11 @@ from weir_e2e import Broker, connect, eventually, pb, rpc
 STALLED = 1_000
 CONNECTIONS = 10
 BYTES_MAX = 128 << 20
+WINDOW_BYTES = 65_535  # HTTP/2's own default
 PAYLOAD = b'x' * 1024
 MESSAGES = 20_000
+LARGE = b'x' * (16 << 10)  # few of them fill a window, so a group's members are all stalled
+LARGE_MESSAGES = 13_000
 STREAMS = 4  # a stream has at most 1,000 consumers
 
 
@@ -21,7 +24,9 @@ class Stalled:
     """Subscribe calls whose answers nobody reads; what HTTP/2 lets through waits in this process."""
 
     def __init__(self, broker, requests):
-        self.channels = [connect(broker.address) for _ in range(CONNECTIONS)]
+        # Without this gRPC's client takes megabytes a call that nobody reads.
+        narrow = [('grpc.http2.bdp_probe', 0), ('grpc.http2.lookahead_bytes', WINDOW_BYTES)]
+        self.channels = [connect(broker.address, *narrow) for _ in range(CONNECTIONS)]
         subscribe = [broker_stub(channel).Subscribe for channel in self.channels]
         self.calls = [subscribe[n % CONNECTIONS](request) for n, request in enumerate(requests)]
         self.faults = [call for call in self.calls if not call.is_active()]
@@ -49,9 +54,9 @@ class SlowSubscribers(unittest.TestCase):
             self.assertTrue(self.stub.CreateStream(pb.CreateStreamRequest(config=config)).success)
             self.publish(f's{n}', MESSAGES)
 
-    def publish(self, stream, count):
+    def publish(self, stream, count, payload=PAYLOAD):
         for at in range(0, count, 1000):
-            calls = [self.stub.Publish.future(pb.PublishRequest(stream=stream, subject='a', payload=PAYLOAD), timeout=60)
+            calls = [self.stub.Publish.future(pb.PublishRequest(stream=stream, subject='a', payload=payload), timeout=60)
                      for _ in range(min(1000, count - at))]
             self.assertTrue(all(call.result().success for call in calls))
 
@@ -64,23 +69,23 @@ class SlowSubscribers(unittest.TestCase):
         request = pb.GetConsumerInfoRequest(stream=stream, consumer=consumer)
         return self.stub.GetConsumerInfo(request).consumer
 
-    def fast(self):
+    def fast(self, stream='s0', messages=MESSAGES, payload=PAYLOAD):
         """Takes the whole stream with a new consumer; returns messages a second."""
         self.runs += 1
         name = f'fast-{self.runs}'
-        self.consumer('s0', name)
+        self.consumer(stream, name)
         begun = time.monotonic()
         expected = 1
-        for event in self.stub.Subscribe(pb.SubscribeRequest(stream='s0', consumer=name, batch_size=256,
+        for event in self.stub.Subscribe(pb.SubscribeRequest(stream=stream, consumer=name, batch_size=256,
                                                              stop_when_empty=True)):
             if event.WhichOneof('event') == 'stopped':
                 self.assertEqual(event.stopped.reason, 'empty')
                 break
             self.assertEqual(event.message.seq, expected)
-            self.assertEqual(event.message.payload, PAYLOAD)
+            self.assertEqual(event.message.payload, payload)
             expected += 1
-        self.assertEqual(expected, MESSAGES + 1)
-        return MESSAGES / (time.monotonic() - begun)
+        self.assertEqual(expected, messages + 1)
+        return messages / (time.monotonic() - begun)
 
     def settled_bytes(self):
         """Of the broker, once it no longer grows."""
@@ -110,17 +115,22 @@ class SlowSubscribers(unittest.TestCase):
         self.assertLess(grown, BYTES_MAX)
 
     def test_a_group_that_reads_nothing(self):
-        self.consumer('s0', 'group')
-        requests = [pb.SubscribeRequest(stream='s0', consumer='group')] * STALLED
-        self.compare('one group', requests, lambda: self.info('s0', 'group').waiting == STALLED)
-        # What they had in hand and was never sent comes at once.
-        seen = set()
-        for event in self.stub.Subscribe(pb.SubscribeRequest(stream='s0', consumer='group', stop_when_empty=True)):
+        self.assertTrue(self.stub.CreateStream(pb.CreateStreamRequest(config=pb.StreamConfigPb(name='large'))).success)
+        self.publish('large', LARGE_MESSAGES, LARGE)
+        self.fast('large', LARGE_MESSAGES, LARGE)  # fills the caches, which are bounded and not the subscribers'
+        self.consumer('large', 'group')
+        requests = [pb.SubscribeRequest(stream='large', consumer='group')] * STALLED
+        self.compare('one group', requests, lambda: self.info('large', 'group').waiting == STALLED)
+        # What they had in hand, not on the wire, comes at once.
+        attempts, seqs = [], []
+        for event in self.stub.Subscribe(pb.SubscribeRequest(stream='large', consumer='group', stop_when_empty=True)):
             if event.WhichOneof('event') == 'message':
-                seen.add(event.message.seq)
-        pending = self.info('s0', 'group').pending
-        self.assertEqual(pending, MESSAGES)
-        self.assertGreater(len(seen), 0)
+                seqs.append(event.message.seq)
+                attempts.append(event.message.deliver_count)
+        self.assertEqual(seqs, sorted(set(seqs)))
+        self.assertEqual(set(attempts), {1}, 'what was never sent is no attempt')
+        self.assertGreater(len(seqs), STALLED)
+        self.assertEqual(self.info('large', 'group').pending, LARGE_MESSAGES)
 
     def test_consumers_of_their_own_that_read_nothing(self):
         names = [(f's{n % STREAMS}', f'c{n}') for n in range(STALLED)]

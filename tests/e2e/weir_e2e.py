@@ -73,14 +73,14 @@ def seed():
     return chosen
 
 
-def connect(address):
-    """A channel with a connection of its own."""
+def connect(address, *more):
+    """A channel with a connection of its own; `more` are gRPC's options."""
     # The least backoff is also how long a connection may take: a busy machine needs its time.
     options = [('grpc.use_local_subchannel_pool', 1), ('grpc.max_receive_message_length', -1),
                ('grpc.max_send_message_length', -1), ('grpc.enable_http_proxy', 0),
                ('grpc.initial_reconnect_backoff_ms', 50), ('grpc.min_reconnect_backoff_ms', 20_000),
                ('grpc.max_reconnect_backoff_ms', 200)]
-    return grpc.insecure_channel(address, options=options)
+    return grpc.insecure_channel(address, options=[*options, *more])
 
 
 class Broker:
