@@ -14,28 +14,4 @@ task<result<seq_no>> shard_impl::publish_all(std::vector<publish_request>) {
   co_return not_yet("publish_all");
 }
 
-task<result<consumer_info>> shard_impl::update_consumer(consumer_update) {
-  co_return not_yet("update_consumer");
-}
-
-task<result<void>> shard_impl::pause_consumer(std::string, std::string, wall_ms) {
-  co_return not_yet("pause_consumer");
-}
-
-task<result<void>> shard_impl::reset_consumer(std::string, std::string, reset_target) {
-  co_return not_yet("reset_consumer");
-}
-
-task<result<parked_page>> shard_impl::list_parked(std::string, std::string, seq_no, uint32_t) {
-  co_return not_yet("list_parked");
-}
-
-task<result<uint64_t>> shard_impl::requeue_parked(std::string, std::string, std::vector<seq_no>) {
-  co_return not_yet("requeue_parked");
-}
-
-task<result<uint64_t>> shard_impl::purge_parked(std::string, std::string, std::vector<seq_no>) {
-  co_return not_yet("purge_parked");
-}
-
 }  // namespace weir

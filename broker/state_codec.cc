@@ -15,6 +15,7 @@ enum class kind : uint8_t {
   consumer_state = 4,
   consumer_deleted = 5,
   consumer_progress = 6,
+  consumer_settings = 7,
 };
 
 error damaged(const char* what) {
@@ -153,6 +154,10 @@ struct entry_writer {
   }
   void operator()(const consumer_progress& entry) const {
     put_progress(to, entry.number, entry.next, entry.dropped, entry.delta);
+  }
+  void operator()(const consumer_settings& entry) const {
+    put_header(to, kind::consumer_settings);
+    put_consumer(to, entry.consumer);
   }
 };
 
@@ -411,6 +416,9 @@ result<state_entry> decode_entry(byte_span bytes) {
       break;
     case kind::consumer_progress:
       entry = get_progress(from);
+      break;
+    case kind::consumer_settings:
+      entry = consumer_settings{get_consumer(from)};
       break;
     default:
       return damaged("an entry is of an unknown kind");

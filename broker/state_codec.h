@@ -12,6 +12,7 @@
 //     5 consumer_deleted  number
 //     6 consumer_progress number, next, dropped, runs (delivered since), count, count x seq (acknowledged), and, if any
 //             was given up, dying, parked
+//     7 consumer_settings consumer block of which only config and paused_until_ms count
 //   stream    block { signed created_at_ms, text name, count x filter text, u8 policy, max_age_ms, max_msgs, max_bytes
 //             (0 = none), flag strict, block_size, max_msg_bytes, flag ephemeral, max_msgs_per_subject, u8 level, count
 //             x metadata (text key, text value), flag discard_new, flag discard_new_per_subject, dedup_window_ms }; the
@@ -78,8 +79,11 @@ struct consumer_progress {
   uint64_t dropped = 0;
   consumer_delta delta;
 };
-using state_entry =
-    std::variant<stream_created, stream_deleted, stream_updated, consumer_state, consumer_deleted, consumer_progress>;
+struct consumer_settings {
+  consumer_record consumer;
+};
+using state_entry = std::variant<stream_created, stream_deleted, stream_updated, consumer_state, consumer_deleted,
+                                 consumer_progress, consumer_settings>;
 
 struct stream_snapshot {
   stream_id id;
