@@ -47,8 +47,8 @@ class Worker:
         if not messages:
             return
         self.note(TAKEN, messages, asked)
-        if self.chance.random() < 0.1:
-            time.sleep(self.chance.uniform(0, 0.05))  # work, during which it may be killed
+        if self.chance.random() < 0.3:
+            time.sleep(self.chance.uniform(0, 0.1))  # work, during which it may be killed
         good = [m for m in messages if not is_poison(job_of(m))]
         bad = [m for m in messages if is_poison(job_of(m))]
         if len(good) == 1:
