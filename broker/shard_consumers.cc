@@ -138,6 +138,7 @@ task<result<void>> shard_impl::delete_consumer(std::string stream_name, std::str
     held.in->consumers[held.at->config().name] = held.at;
   };
   const lsn end = append_control(*held.in, entry, std::move(revert));
+  if (held.in->config().policy == retention_policy::interest) background_.spawn(drop_unwanted(held.in));
   auto safe = co_await reached(durability::fsync, end);
   if (!safe) co_return safe.err();
   announce(watch_kind::consumer_deleted, stream_name, name);

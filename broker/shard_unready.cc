@@ -10,10 +10,6 @@ error not_yet(const char* what) {
 
 }  // namespace
 
-task<result<seq_no>> shard_impl::publish_all(std::vector<publish_request>) {
-  co_return not_yet("publish_all");
-}
-
 task<result<uint64_t>> shard_impl::ack_many(std::string, std::string, std::vector<seq_no>, seq_no) {
   co_return not_yet("ack_many");
 }

@@ -6,17 +6,23 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "broker/consumer.h"
+#include "broker/dedup_table.h"
+#include "broker/due_index.h"
 #include "broker/local_ref.h"
 #include "broker/retention.h"
+#include "broker/schedule.h"
 #include "broker/types.h"
 #include "storage/stream_log.h"
 
 namespace weir {
+
+struct message_extras;
 
 class stream final : public local_counted {
  public:
@@ -44,10 +50,30 @@ class stream final : public local_counted {
     stream_log::appended at;
     uint64_t removed = 0;     // by the subject's cap and the limits
     bool needs_load = false;  // limits could not be decided: prune
+    bool over_cap = false;    // so the cap of some subject of a run: cap()
   };
   // Has journal room for publish_bytes(). What is appended by whom ever (a dead letter, a scheduled message) comes
   // through here; on a stream with discard_new after fits() said yes.
   appended append(const record_fields& fields, uint64_t epoch);
+
+  // What append() does after the append itself, for those who put it into a journal group. Has journal room for
+  // publish_bytes() of the message, or run_bytes() of the run.
+  appended after_append(const stream_log::appended& at, std::string_view subject);
+  appended after_run(const stream_log::appended& at, const std::vector<record_fields>& run);
+  size_t run_bytes(const std::vector<record_fields>& run) const;
+  // Removes what the subject has over its cap, as far as the index knows; resolves with how many went. Journal room:
+  // over_cap() removals.
+  uint64_t cap(std::string_view subject);
+  uint64_t over_cap(std::string_view subject) const;
+
+  // What is known of messages beside their records: ids, expiries. Before or after they are in the log.
+  void note(const message_extras& extras, size_t ids_max);
+
+  // End of the journal entry of the last change to its schedule.
+  lsn scheduled_change() const { return later ? later->log.last_change() : lsn(); }
+
+  // Interest retention: the first message that is still of interest to somebody, at a block's beginning.
+  seq_no unwanted_before() const;
 
   // With discard_new: may a message be appended? `unknown`: the size of the message it would replace at its subject
   // must be read first, and given as `replaced`. Other streams: yes. The log is exact() where needs_exact() says so.
@@ -58,6 +84,8 @@ class stream final : public local_counted {
   };
   fit fits(const record_fields& fields, const sized& replaced) const;
   fit fits(const record_fields& fields) const { return fits(fields, sized{}); }
+  // The same for a run. Drawback: counts the bytes of what it would replace at its subjects as if they stayed.
+  bool run_fits(const std::vector<record_fields>& run) const;
   // What to tell the publisher when it does not fit.
   error full(const record_fields& fields) const;
 
@@ -77,6 +105,12 @@ class stream final : public local_counted {
   stream_info info() const;
   consumer_info info_of(const consumer& one) const;
 
+  std::unique_ptr<dedup_table> ids;  // made at the first message id
+  due_index expiring;
+  std::unique_ptr<schedule> later;  // made at the first scheduled message
+  std::optional<wall_ms> wake_at;   // shard_due.cc: when it is looked at next for what expires or comes due
+  bool looked_at = false;           // shard_due.cc: just now
+
   turn pruning;      // one at a time: retention::load()
   lsn created_end;   // end of the journal entry that created it
   lsn control_end;   // of the last one about its config or the existence of a consumer
@@ -84,7 +118,7 @@ class stream final : public local_counted {
   bool deleted = false;
 
  private:
-  uint64_t enforce_subject_cap(std::string_view subject);
+  void enforce_limits(appended& done);
 
   const stream_id id_;
   stream_config config_;
