@@ -2,53 +2,142 @@
 
 #include <algorithm>
 
+#include "storage/check.h"
+
 namespace weir {
 namespace {
 
 constexpr size_t delta_entries_max = 4096;  // beyond it the whole state is journaled instead
 
-subject_filter filter_of(const consumer_config& config) {
-  if (config.filter_subject.empty()) return subject_filter();
-  return subject_filter(std::vector<std::string>{config.filter_subject});
-}
-
 }  // namespace
+
+subject_filter filter_of(const consumer_config& config) {
+  if (!config.filter_subjects.empty()) return subject_filter(config.filter_subjects);
+  if (config.filter_subject.empty()) return subject_filter();
+  return subject_filter(std::vector<std::string>(1, config.filter_subject));
+}
 
 consumer::consumer(uint32_t number, consumer_config config, wall_ms created_at, seq_no start)
     : number_(number),
       config_(std::move(config)),
-      filter_(filter_of(config_)),
+      filter_(std::make_shared<const subject_filter>(filter_of(config_))),
       created_at_(created_at),
       next_(std::max(start, seq_no(1))) {}
 
-mono_ns consumer::deadline_from(mono_ns now) const {
-  return mono_ns(now.raw() + static_cast<int64_t>(config_.ack_wait_ms) * 1'000'000);
+void consumer::set_config(consumer_config config) {
+  const bool was_capped = capped();
+  config_ = std::move(config);
+  filter_ = std::make_shared<const subject_filter>(filter_of(config_));
+  if (capped()) {
+    if (!was_capped) subjects_known_ = pending_.empty();
+    if (subjects_known_) learned();
+  } else if (was_capped) {
+    std::vector<pending_set::entry> all;
+    pending_.for_each([&all](const pending_set::entry& one) { all.push_back(one); });
+    for (const pending_set::entry& one : all) {
+      pending_.set_subject(one.seq, 0);
+      if (one.where == pending_stage::held || one.where == pending_stage::ready) make_due(one.seq);
+    }
+    subjects_.clear();
+    subjects_known_ = true;
+  }
+  stir();
+}
+
+mono_ns consumer::deadline_from(mono_ns now, uint32_t deliveries) const {
+  uint64_t wait = config_.ack_wait_ms;
+  if (!config_.backoff_ms.empty()) {
+    const size_t which = std::clamp<size_t>(deliveries, 1, config_.backoff_ms.size()) - 1;
+    wait = config_.backoff_ms[which];
+  }
+  return mono_ns(now.raw() + static_cast<int64_t>(wait) * 1'000'000);
 }
 
 seq_no consumer::ack_floor(seq_no next_live) const {
-  if (!pending_.empty()) return pending_.lowest().prev();
-  return std::max(next_, next_live).prev();
+  const seq_no floor = pending_.empty() ? std::max(next_, next_live).prev() : pending_.lowest().prev();
+  return std::max(floor, floor_min_);
 }
 
-void consumer::expire(mono_ns now) {
+// --- what may be delivered ---
+
+uint64_t consumer::room() const {
+  const uint64_t most = config_.max_ack_pending != 0 ? config_.max_ack_pending : pending_max;
+  return most - std::min<uint64_t>(most, pending_.delivered());
+}
+
+bool consumer::may_deliver(seq_no last_visible) {
+  if (paused()) return false;
+  if (pending_.has_due()) return true;
+  if (room() == 0) return false;
+  if (pending_.has_ready() || (!knows_subjects() && pending_.held() != 0)) return true;
+  return next_ <= last_visible && !holds_enough();
+}
+
+blocked_by consumer::blocked(seq_no last_visible, bool stream_is_empty) {
+  if (paused()) return blocked_by::paused;
+  if (pending_.has_due() || (room() != 0 && pending_.has_ready())) return blocked_by::nothing;
+  if (room() == 0) return blocked_by::max_ack_pending;
+  if (holds_enough()) return blocked_by::max_ack_pending_per_subject;
+  if (next_ <= last_visible) return blocked_by::nothing;
+  if (pending_.held() != 0) return blocked_by::max_ack_pending_per_subject;
+  const bool had_all = stream_is_empty || filter_->matches_all() || last_delivered_ != seq_no();
+  return had_all ? blocked_by::caught_up : blocked_by::no_match;
+}
+
+void consumer::expire(mono_ns now, wall_ms wall, size_t most) {
   exhausted_.clear();
-  pending_.expire(now, config_.max_deliver, exhausted_);
-  dropped_ += exhausted_.size();
-  if (!exhausted_.empty()) delta_.gone.insert(delta_.gone.end(), exhausted_.begin(), exhausted_.end());
-  limit_delta();
+  const uint32_t attempts_max =
+      config_.unlimited_deliver ? 0 : std::min(config_.max_deliver, pending_set::deliveries_max);
+  pending_.expire(now, attempts_max, exhausted_, most);
+  for (const seq_no seq : exhausted_) {
+    ++dropped_;
+    give_up(seq, park_reason::max_deliver, wall);
+  }
 }
 
-bool consumer::take_due_if(seq_no wanted) {
-  if (!pending_.has_due() || pending_.first_due() != wanted) return false;
-  pending_.take_due();
-  return true;
+std::optional<seq_no> consumer::take_due(uint64_t& room) {
+  const auto taken = pending_.take_due(room != 0);
+  if (!taken) return std::nullopt;
+  if (taken->where == pending_stage::picked) --room;
+  return taken->seq;
 }
 
-uint32_t consumer::delivered(seq_no seq, mono_ns now) {
+bool consumer::take_due_if(seq_no wanted, uint64_t& room) {
+  return pending_.first_due(room != 0) == wanted && take_due(room).has_value();
+}
+
+bool consumer::is_taken(seq_no seq) const {
+  const pending_set::entry* found = pending_.find(seq);
+  return found != nullptr && (found->where == pending_stage::taken || found->where == pending_stage::picked);
+}
+
+void consumer::put_back(seq_no seq) {
+  const pending_set::entry* found = pending_.find(seq);
+  if (found == nullptr) return;
+  if (found->where == pending_stage::taken) pending_.put(seq, found->deliveries, pending_stage::due);
+  if (found->where == pending_stage::picked) pending_.put(seq, found->deliveries, pending_stage::ready);
+}
+
+uint32_t consumer::delivered(seq_no seq, std::string_view subject, mono_ns now, bool in_hand) {
   const pending_set::entry* before = pending_.find(seq);
-  const uint32_t deliveries = before == nullptr ? 1 : before->deliveries + 1;
-  pending_.put(seq, deliveries, deadline_from(now));
+  const bool fresh = before == nullptr;
+  const uint32_t deliveries = fresh ? 1 : before->deliveries + 1;
+  if (in_hand) {
+    pending_.put(seq, deliveries, pending_stage::in_hand);
+  } else {
+    pending_.put(seq, deliveries, deadline_from(now, deliveries));
+  }
+  if (fresh && capped()) {
+    const uint32_t number = subjects_.number_of(subject);
+    subjects_.take(number);
+    pending_.set_subject(seq, number);
+  }
   last_delivered_ = std::max(last_delivered_, seq);
+  note_delivered(seq, deliveries);
+  return deliveries;
+}
+
+void consumer::note_delivered(seq_no seq, uint32_t deliveries) {
   auto& runs = delta_.delivered;
   if (!runs.empty() && runs.back().deliveries == deliveries &&
       runs.back().first.raw() + runs.back().length == seq.raw()) {
@@ -57,7 +146,20 @@ uint32_t consumer::delivered(seq_no seq, mono_ns now) {
     runs.push_back({seq, 1, deliveries});
   }
   limit_delta();
-  return deliveries;
+}
+
+void consumer::start_wait(const handed& one, mono_ns now) {
+  const pending_set::entry* found = pending_.find(one.seq);
+  if (found == nullptr || found->where != pending_stage::in_hand || found->deliveries != one.deliveries) return;
+  pending_.put(one.seq, one.deliveries, deadline_from(now, one.deliveries));
+}
+
+void consumer::give_back(const handed& one) {
+  const pending_set::entry* found = pending_.find(one.seq);
+  if (found == nullptr || found->where != pending_stage::in_hand || found->deliveries != one.deliveries) return;
+  pending_.put(one.seq, one.deliveries - 1, pending_stage::due);
+  note_delivered(one.seq, one.deliveries - 1);
+  stir();
 }
 
 void consumer::advance(seq_no next) {
@@ -66,22 +168,194 @@ void consumer::advance(seq_no next) {
   moved_ = true;
 }
 
-std::optional<pending_set::entry> consumer::acknowledge(seq_no seq) {
-  auto found = pending_.erase(seq);
-  if (found) delta_.gone.push_back(seq);
+// --- the cap of each subject ---
+
+bool consumer::subject_has_room(std::string_view subject) {
+  const uint32_t number = subjects_.number_of(subject);
+  const bool room = subjects_.has_room(number, config_.max_ack_pending_per_subject);
+  subjects_.close_if_empty(number);
+  return room;
+}
+
+void consumer::hold(seq_no seq, std::string_view subject) {
+  const uint32_t number = subjects_.number_of(subject);
+  subjects_.hold(number, seq);
+  pending_.put(seq, 0, pending_stage::held);
+  pending_.set_subject(seq, number);
+  note_delivered(seq, 0);
+}
+
+void consumer::forget_unknown(seq_no seq) {
+  const pending_set::entry* found = pending_.find(seq);
+  if (found != nullptr && found->subject == 0) forget(seq);
+}
+
+void consumer::learn(seq_no seq, std::string_view subject) {
+  const pending_set::entry* found = pending_.find(seq);
+  if (found == nullptr || found->subject != 0) return;
+  const uint32_t number = subjects_.number_of(subject);
+  if (found->where == pending_stage::held) {
+    subjects_.hold(number, seq);
+  } else {
+    subjects_.take(number);
+  }
+  pending_.set_subject(seq, number);
+}
+
+void consumer::learned() {
+  subjects_known_ = true;
+  for (const seq_no seq : subjects_.all_with_room(config_.max_ack_pending_per_subject)) {
+    pending_.put(seq, 0, pending_stage::ready);
+  }
+}
+
+// What a message of a capped subject leaves behind.
+void consumer::left(const pending_set::entry& entry) {
+  if (entry.subject == 0) return;
+  if (entry.where == pending_stage::held) return subjects_.drop_held(entry.subject, entry.seq);
+  subjects_.give_back(entry.subject);
+  if (!subjects_known_) return;
+  const auto freed = subjects_.next_with_room(entry.subject, config_.max_ack_pending_per_subject);
+  if (freed) pending_.put(*freed, 0, pending_stage::ready);
+}
+
+// --- what is done with a message ---
+
+const pending_set::entry* consumer::find_delivered(seq_no seq) const {
+  const pending_set::entry* found = pending_.find(seq);
+  return found != nullptr && !found->is_held() ? found : nullptr;
+}
+
+bool consumer::attempts_left(uint32_t deliveries) const {
+  return config_.unlimited_deliver || deliveries < config_.max_deliver;
+}
+
+pending_set::entry consumer::acknowledge(seq_no seq) {
+  const auto found = pending_.erase(seq);
+  WEIR_CHECK(found.has_value());
+  left(*found);
+  delta_.gone.push_back(seq);
+  stir();
+  return *found;
+}
+
+void consumer::make_due(seq_no seq) {
+  const pending_set::entry* found = pending_.find(seq);
+  if (found == nullptr) return;
+  pending_.put(seq, found->deliveries, pending_stage::due);
+  stir();
+}
+
+void consumer::wait_until(seq_no seq, mono_ns deadline) {
+  const pending_set::entry* found = pending_.find(seq);
+  if (found != nullptr) pending_.put(seq, found->deliveries, deadline);
+}
+
+void consumer::give_up(seq_no seq, park_reason reason, wall_ms wall) {
+  if (config_.dead_letter_subject.empty()) return park(seq, reason, wall);
+  const pending_set::entry* found = pending_.find(seq);
+  if (found == nullptr) return;
+  pending_.put(seq, found->deliveries, pending_stage::dying);
+  dying_.push_back({seq, reason});
+  delta_.dying.push_back({seq, reason});
+  limit_delta();
+}
+
+void consumer::park(seq_no seq, park_reason reason, wall_ms wall) {
+  const auto found = pending_.erase(seq);
+  if (!found) return;
+  left(*found);
+  const parked_message given_up{seq, wall, reason};
+  parked_.add(given_up, parked_max);
+  delta_.parked.push_back(given_up);
+  limit_delta();
+  stir();
+}
+
+void consumer::restore(const pending_set::entry& entry) {
+  parked_.erase(entry.seq);
+  const bool read = entry.where == pending_stage::taken || entry.where == pending_stage::picked;
+  pending_.put(entry.seq, entry.deliveries, read ? pending_stage::due : entry.where, entry.deadline);
+  pending_.set_subject(entry.seq, 0);
+  subjects_known_ = !capped();
+}
+
+void consumer::forget(seq_no seq) {
+  const auto found = pending_.erase(seq);
+  parked_.erase(seq);
+  if (!found) return;
+  left(*found);
+  stir();
+}
+
+void consumer::forget_before(seq_no first_kept) {
+  parked_.erase_before(first_kept);
+  if (pending_.empty() || pending_.lowest() >= first_kept) return;
+  if (capped()) {
+    while (!pending_.empty() && pending_.lowest() < first_kept) left(*pending_.erase(pending_.lowest()));
+  } else {
+    pending_.erase_before(first_kept);
+  }
+  stir();
+}
+
+// --- parked ones ---
+
+std::vector<seq_no> consumer::find_parked(std::vector<seq_no> named) const {
+  std::vector<seq_no> found;
+  if (named.empty()) {
+    for (const auto& [seq, one] : parked_.by_seq()) found.push_back(seq);
+    return found;
+  }
+  std::sort(named.begin(), named.end());
+  named.erase(std::unique(named.begin(), named.end()), named.end());
+  std::copy_if(named.begin(), named.end(), std::back_inserter(found),
+               [this](seq_no seq) { return parked_.contains(seq); });
   return found;
 }
 
+void consumer::requeue(const std::vector<seq_no>& seqs, seq_no floor) {
+  for (const seq_no seq : seqs) parked_.erase(seq);
+  pending_.put_all_due(seqs);
+  subjects_known_ = !capped();
+  floor_min_ = std::max(floor_min_, floor);
+  journal_all();
+  stir();
+}
+
+void consumer::drop_parked(const std::vector<seq_no>& seqs) {
+  for (const seq_no seq : seqs) {
+    if (parked_.erase(seq)) delta_.gone.push_back(seq);
+  }
+}
+
+void consumer::reset(seq_no next) {
+  next_ = std::max(next, seq_no(1));
+  floor_min_ = seq_no();
+  pending_.clear();
+  dying_.clear();
+  parked_.clear();
+  subjects_.clear();
+  subjects_known_ = true;
+  ++resets;
+  journal_all();
+  stir();
+}
+
+// --- the journal ---
+
 void consumer::limit_delta() {
-  if (delta_.delivered.size() + delta_.gone.size() <= delta_entries_max) return;
+  if (delta_.size() <= delta_entries_max) return;
   delta_.clear();
   whole_ = true;
 }
 
-size_t consumer::progress_bytes_max() const {
+size_t consumer::progress_bytes_max(size_t more) const {
   constexpr size_t varint_max = 10;
-  constexpr size_t fixed = 2 + 6 * varint_max;
-  return fixed + 3 * varint_max * delta_.delivered.size() + varint_max * (delta_.gone.size() + 1);
+  constexpr size_t fixed = 2 + 8 * varint_max;
+  constexpr size_t given_up = 2 * varint_max + 1;
+  return fixed + 3 * varint_max * delta_.delivered.size() + varint_max * delta_.gone.size() +
+         given_up * (delta_.dying.size() + delta_.parked.size() + more);
 }
 
 void consumer::journaled() {
@@ -97,8 +371,30 @@ void consumer::load(seq_no next, seq_no last_delivered, uint64_t dropped) {
 }
 
 void consumer::load_pending(seq_no seq, uint32_t deliveries, mono_ns now) {
-  pending_.put(seq, deliveries, deadline_from(now));
-  last_delivered_ = std::max(last_delivered_, seq);
+  if (deliveries != 0) {
+    pending_.put(seq, deliveries, deadline_from(now, deliveries));
+    last_delivered_ = std::max(last_delivered_, seq);
+  } else {
+    pending_.put(seq, 0, capped() ? pending_stage::held : pending_stage::due);
+  }
+  subjects_known_ = !capped();
+}
+
+void consumer::load_gone(seq_no seq) {
+  pending_.erase(seq);
+  parked_.erase(seq);
+}
+
+void consumer::load_dying(const dying_message& one) {
+  const pending_set::entry* found = pending_.find(one.seq);
+  if (found == nullptr) return;
+  pending_.put(one.seq, found->deliveries, pending_stage::dying);
+  dying_.push_back(one);
+}
+
+void consumer::load_parked(const parked_message& one) {
+  pending_.erase(one.seq);
+  parked_.add(one, parked_max);
 }
 
 }  // namespace weir

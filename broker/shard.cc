@@ -1,4 +1,4 @@
-#include "broker/shard_impl.h"
+#include "broker/open_subscription.h"
 
 namespace weir {
 
@@ -33,6 +33,8 @@ void shard_impl::on_tick() {
   store_->tick();
   sweep_leaving();
   on_due();  // what could not be done when it was due; and the wall clock may have been set
+  retry_burying();
+  for (open_subscription* one : subscriptions_) one->look_again();
 }
 
 void shard_impl::on_sweep() {
@@ -92,6 +94,7 @@ void shard_impl::on_progress() {
     return;
   }
   undo_.settle(journal_of().durable_end());
+  board_.on_visible();
   sweep_leaving();
 }
 
@@ -233,6 +236,8 @@ task<result<void>> shard_impl::stop() {
   tick_.stop();
   sweep_.stop();
   alarm_.stop();
+  const std::vector<open_subscription*> open(subscriptions_.begin(), subscriptions_.end());
+  for (open_subscription* one : open) one->end();
   store_->flush();
   co_await requests_.none_left();
   co_await background_.close();

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "broker/clock_guard.h"
+#include "broker/delivery_board.h"
 #include "broker/shard.h"
 #include "broker/state_codec.h"
 #include "broker/stream.h"
@@ -66,7 +67,7 @@ class shard_impl final : public shard, private store_client {
   task<result<uint64_t>> requeue_parked(std::string stream, std::string consumer, std::vector<seq_no> seqs) override;
   task<result<uint64_t>> purge_parked(std::string stream, std::string consumer, std::vector<seq_no> seqs) override;
 
-  void end_of_turn() override { store_->flush(); }
+  void end_of_turn() override;
   shard_metrics metrics() const override;
   std::vector<consumer_metrics> metrics_of_consumers(size_t consumers_max) const override;
   const recovery_report& recovery() const override { return store_->report(); }
@@ -232,26 +233,64 @@ class shard_impl final : public shard, private store_client {
   uint64_t purge_before(stream& in, seq_no first_kept, bool scheduled);
   uint64_t purge_these(stream& in, const std::vector<seq_no>& seqs, bool scheduled);
 
-  // --- shard_consumers.cc ---
+  // --- shard_consumers.cc: their life ---
   task<result<seq_no>> start_of(stream_ref in, consumer_config config);
   seq_no last_matching(const stream& in, const subject_filter& filter) const;
   // What a read shows of the consumer: of a shard whose disk failed, a floor that is on disk.
-  consumer_info shown(const stream& in, const consumer& at) const;
+  consumer_info shown(stream& in, consumer& at);
+  // The consumer is one of the stream's from now on: it may wake those who wait, and its alarm may ring.
+  void adopt(stream& in, consumer& at);
+  // The deletion is durable: whoever waits for its messages learns of it.
+  void dismiss(const stream& in);
+  void dismiss(const consumer& at);
+
+  // --- shard_progress.cc: what a consumer did, journaled; what it does unasked ---
   // What is unjournaled about the consumer goes into the journal if there is room; nobody waits for it.
   void journal_progress_lazily(stream& in, consumer& at);
   // The same when there is room for progress_bytes().
   lsn journal_progress(stream& in, consumer& at);
-  size_t progress_bytes(const consumer& at);
+  // Of what is unjournaled and so many acknowledgements more.
+  size_t progress_bytes(const consumer& at, size_t more = 1);
   // The same, waiting for room: before an answer shows a floor that must not go back. Gives up when there is no room to
   // be had.
   task<void> journal_progress_patiently(place held);
+  // Everything whose time has come, at most so many deadlines: redelivery, giving up, the end of a pause.
+  void look_after(const place& held, size_t most = SIZE_MAX);
+  void set_alarm(consumer& at);
+  void on_alarm(consumer& at);
+  void used(consumer& at) { at.last_used = ports_.clock.mono(); }
+
+  // --- shard_fetch.cc ---
   struct budget {
     size_t messages = 0;
     size_t bytes = 0;
+    bool in_hand = false;  // their wait begins later
   };
+  // What can be delivered now, within the budget. The caller has the turn `fetching`. Nothing if the consumer is gone.
+  task<result<void>> gather(place held, budget& left, fetch_outcome& out);
+  task<result<void>> learn_subjects(place held);
   task<result<void>> redeliver(place held, budget& left, fetch_outcome& out);
   task<result<void>> deliver_new(place held, budget& left, fetch_outcome& out);
-  bool hand_out(const place& held, found_record& record, budget& left, fetch_outcome& out);
+  // False: what came by is not delivered now, and nothing after it.
+  bool deliver(const place& held, found_record& record, budget& left, fetch_outcome& out);
+  bool hand_out(const place& held, found_record& record, std::string_view subject, budget& left, fetch_outcome& out);
+
+  // --- shard_acks.cc ---
+  // Done with these, which are delivered; there is journal room for it. Returns the end to wait for.
+  lsn finish(const place& held, const std::vector<seq_no>& seqs);
+  size_t finish_bytes(const place& held, size_t count);
+  // Nothing at once if it is not delivered any more.
+  task<result<void>> give_up(place held, seq_no seq, park_reason reason);
+
+  // --- dead_letters.cc ---
+  void start_burying(const place& held);
+  task<void> bury(place held);
+  // False: not now.
+  task<bool> bury_one(place held, dying_message one);
+  void retry_burying();
+
+  // --- shard_subscriptions.cc ---
+  class open_subscription;
 
   // --- shard_recovery.cc: store_client ---
   void attach(store& opening) override { opening_ = &opening; }
@@ -296,11 +335,15 @@ class shard_impl final : public shard, private store_client {
   alarm alarm_{*this};
   repeating tick_{*this, &shard_impl::on_tick};
   repeating sweep_{*this, &shard_impl::on_sweep};
+  delivery_board board_;
+  std::set<open_subscription*> subscriptions_;
+  std::vector<place> unburied_;  // their dead letters found no room
   gate background_;
   request_count requests_;
   bool stopping_ = false;
   shard_metrics counters_;
-  std::string scratch_;  // encoded progress, kept for its memory
+  std::string scratch_;          // encoded progress, kept for its memory
+  std::vector<seq_no> one_seq_;  // the same
 };
 
 }  // namespace weir

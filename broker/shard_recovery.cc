@@ -30,6 +30,9 @@ void shard_impl::forget_removed(const stream_log& log, consumer& at) {
   at.pending().for_each([&log, &removed](const pending_set::entry& one) {
     if (!log.is_live(one.seq)) removed.push_back(one.seq);
   });
+  for (const auto& [seq, one] : at.parked().by_seq()) {
+    if (!log.is_live(seq)) removed.push_back(seq);
+  }
   for (const seq_no seq : removed) at.forget(seq);
 }
 
@@ -37,7 +40,12 @@ void shard_impl::finish_recovery() {
   for (const auto& [id, in] : by_id_) {
     for (const auto& [name, at] : in->consumers) {
       forget_removed(in->log(), *at);
+      adopt(*in, *at);
       at->sure_floor = seq_no(in->info_of(*at).ack_floor);
+      place held;
+      held.in = in;
+      held.at = at;
+      start_burying(held);
     }
   }
   journal& log = journal_of();
@@ -172,8 +180,13 @@ void shard_impl::restore_stream(stream_id id, const stream_record& record) {
 
 void shard_impl::restore_consumer(stream& in, const consumer_record& record) {
   const consumer_ref fresh = make_local<consumer>(record.number, record.config, record.created_at, record.next);
+  if (in.config().policy != retention_policy::work_queue) fresh->parked_max = limits_.parked_max;
+  fresh->paused_until = record.paused_until;
   fresh->load(record.next, record.last_delivered, record.dropped);
+  fresh->load_floor_min(record.floor_min);
   restore_runs(in, *fresh, record.pending);
+  for (const dying_message& one : record.dying) fresh->load_dying(one);
+  for (const parked_message& one : record.parked) fresh->load_parked(one);
   in.consumers[record.config.name] = fresh;
   in.next_consumer = std::max(in.next_consumer, record.number + 1);
 }
@@ -226,6 +239,8 @@ void shard_impl::apply_to(stream_id id, const consumer_progress& entry) {
     if (at->number() != entry.number) continue;
     at->load(entry.next, seq_no(), entry.dropped);
     restore_runs(*in, *at, entry.delta.delivered);
+    for (const dying_message& one : entry.delta.dying) at->load_dying(one);
+    for (const parked_message& one : entry.delta.parked) at->load_parked(one);
     for (const seq_no seq : entry.delta.gone) at->load_gone(seq);
     return;
   }

@@ -28,6 +28,7 @@ shard_impl::stream_ref shard_impl::add_stream(stream_id id, const stream_record&
     log = &keeper.create_log(id, options);
   }
   stream_ref added = make_local<stream>(id, record.config, record.created_at, *log);
+  added->board = &board_;
   streams_[record.config.name] = added;
   by_id_[id] = added;
   return added;
@@ -98,6 +99,7 @@ task<result<void>> shard_impl::delete_stream(std::string name) {
   control_end_ = std::max(control_end_, end);
   auto safe = co_await reached(durability::fsync, end);
   if (!safe) co_return safe.err();
+  dismiss(*gone);
   announce(watch_kind::stream_deleted, name, {});
   co_return ok();
 }

@@ -10,26 +10,6 @@ error not_yet(const char* what) {
 
 }  // namespace
 
-task<result<uint64_t>> shard_impl::ack_many(std::string, std::string, std::vector<seq_no>, seq_no) {
-  co_return not_yet("ack_many");
-}
-
-task<result<void>> shard_impl::nak(std::string, std::string, seq_no, uint64_t) {
-  co_return not_yet("nak");
-}
-
-task<result<void>> shard_impl::term(std::string, std::string, seq_no) {
-  co_return not_yet("term");
-}
-
-task<result<void>> shard_impl::in_progress(std::string, std::string, seq_no) {
-  co_return not_yet("in_progress");
-}
-
-task<result<std::shared_ptr<subscription>>> shard_impl::subscribe(std::string, std::string) {
-  co_return not_yet("subscribe");
-}
-
 task<result<consumer_info>> shard_impl::update_consumer(consumer_update) {
   co_return not_yet("update_consumer");
 }

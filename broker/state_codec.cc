@@ -73,6 +73,23 @@ void put_runs(state_writer& to, const std::vector<consumer_delta::run>& runs) {
   }
 }
 
+void put_dying(state_writer& to, const std::vector<dying_message>& dying) {
+  to.varint(dying.size());
+  for (const dying_message& one : dying) {
+    to.varint(one.seq.raw());
+    to.u8(static_cast<uint8_t>(one.reason));
+  }
+}
+
+void put_parked(state_writer& to, const std::vector<parked_message>& parked) {
+  to.varint(parked.size());
+  for (const parked_message& one : parked) {
+    to.varint(one.seq.raw());
+    to.signed_varint(one.parked_at.raw());
+    to.u8(static_cast<uint8_t>(one.reason));
+  }
+}
+
 void put_consumer(state_writer& to, const consumer_record& record) {
   const consumer_config& config = record.config;
   std::string block;
@@ -92,6 +109,18 @@ void put_consumer(state_writer& to, const consumer_record& record) {
   in.varint(record.last_delivered.raw());
   in.varint(record.dropped);
   put_runs(in, record.pending);
+  in.varint(config.filter_subjects.size());
+  for (const std::string& filter : config.filter_subjects) in.text(filter);
+  in.flag(config.unlimited_deliver);
+  in.varint(config.backoff_ms.size());
+  for (const uint64_t wait : config.backoff_ms) in.varint(wait);
+  in.varint(config.max_ack_pending);
+  in.varint(config.max_ack_pending_per_subject);
+  in.varint(config.inactive_ms);
+  in.signed_varint(record.paused_until.raw());
+  in.varint(record.floor_min.raw());
+  put_dying(in, record.dying);
+  put_parked(in, record.parked);
   to.text(block);
 }
 
@@ -103,6 +132,9 @@ void put_progress(state_writer& to, uint32_t number, seq_no next, uint64_t dropp
   put_runs(to, delta.delivered);
   to.varint(delta.gone.size());
   for (const seq_no seq : delta.gone) to.varint(seq.raw());
+  if (delta.dying.empty() && delta.parked.empty()) return;
+  put_dying(to, delta.dying);
+  put_parked(to, delta.parked);
 }
 
 struct entry_writer {
@@ -213,11 +245,59 @@ std::vector<consumer_delta::run> get_runs(state_reader& from) {
     const uint64_t first = end + static_cast<uint64_t>(from.signed_varint());
     const uint64_t length = from.varint();
     const uint32_t deliveries = get_u32(from);
-    if (first == 0 || length == 0 || deliveries == 0 || first + length < first) from.fault();
+    if (first == 0 || length == 0 || first + length < first) from.fault();
     runs.push_back({seq_no(first), length, deliveries});
     end = first + length;
   }
   return runs;
+}
+
+park_reason get_reason(state_reader& from) {
+  const uint8_t value = from.u8();
+  if (value != 1 && value != 2) from.fault();
+  return static_cast<park_reason>(value);
+}
+
+std::vector<dying_message> get_dying(state_reader& from) {
+  std::vector<dying_message> dying;
+  const uint64_t count = from.count(2);
+  for (uint64_t i = 0; i < count && from.ok(); ++i) {
+    const seq_no seq(from.varint());
+    dying.push_back({seq, get_reason(from)});
+  }
+  return dying;
+}
+
+std::vector<parked_message> get_parked(state_reader& from) {
+  std::vector<parked_message> parked;
+  const uint64_t count = from.count(3);
+  for (uint64_t i = 0; i < count && from.ok(); ++i) {
+    const seq_no seq(from.varint());
+    const wall_ms parked_at(from.signed_varint());
+    parked.push_back({seq, parked_at, get_reason(from)});
+  }
+  return parked;
+}
+
+// What later versions of the block added.
+void get_additions(state_reader& from, consumer_record& record) {
+  consumer_config& config = record.config;
+  const uint64_t filters = from.count();
+  for (uint64_t i = 0; i < filters; ++i) config.filter_subjects.emplace_back(from.text());
+  config.unlimited_deliver = from.flag();
+  const uint64_t waits = from.count();
+  for (uint64_t i = 0; i < waits; ++i) config.backoff_ms.push_back(from.varint());
+  config.max_ack_pending = from.varint();
+  config.max_ack_pending_per_subject = get_u32(from);
+  config.inactive_ms = from.varint();
+  record.paused_until = wall_ms(from.signed_varint());
+  record.floor_min = seq_no(from.varint());
+  record.dying = get_dying(from);
+  record.parked = get_parked(from);
+  for (const uint64_t wait : config.backoff_ms) {
+    if (wait > duration_ms_max) from.fault();
+  }
+  if (config.inactive_ms > duration_ms_max) from.fault();
 }
 
 consumer_record get_consumer(state_reader& outer) {
@@ -239,8 +319,9 @@ consumer_record get_consumer(state_reader& outer) {
   record.last_delivered = seq_no(from.varint());
   record.dropped = from.varint();
   record.pending = get_runs(from);
+  if (!from.at_end()) get_additions(from, record);
   const bool sound = from.ok() && !config.name.empty() && config.policy <= delivery_policy::by_start_time &&
-                     config.ack_wait_ms <= duration_ms_max && config.max_deliver >= 1;
+                     config.ack_wait_ms <= duration_ms_max && (config.max_deliver >= 1 || config.unlimited_deliver);
   if (!sound) outer.fault();
   return record;
 }
@@ -254,6 +335,9 @@ consumer_progress get_progress(state_reader& from) {
   const uint64_t count = from.count();
   entry.delta.gone.reserve(static_cast<size_t>(count));
   for (uint64_t i = 0; i < count; ++i) entry.delta.gone.emplace_back(from.varint());
+  if (from.at_end()) return entry;
+  entry.delta.dying = get_dying(from);
+  entry.delta.parked = get_parked(from);
   return entry;
 }
 
@@ -311,6 +395,13 @@ consumer_record record_of(const consumer& from) {
       runs.push_back({one.seq, 1, one.deliveries});
     }
   });
+  record.paused_until = from.paused_until;
+  record.floor_min = from.floor_min();
+  for (const dying_message& one : from.dying()) {
+    const pending_set::entry* found = from.pending().find(one.seq);
+    if (found != nullptr && found->where == pending_stage::dying) record.dying.push_back(one);
+  }
+  for (const auto& [seq, one] : from.parked().by_seq()) record.parked.push_back(one);
   return record;
 }
 

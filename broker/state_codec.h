@@ -10,13 +10,13 @@
 //     3 stream_updated    stream block
 //     4 consumer_state    consumer block: creation, or the whole state when a delta would be longer
 //     5 consumer_deleted  number
-//     6 consumer_progress number, next, dropped, runs (delivered since), count, count x seq (acknowledged or given up)
+//     6 consumer_progress number, next, dropped, runs (delivered since), count, count x seq (acknowledged), and, if any
+//             was given up, dying, parked
 //     7 message_extras    flag scheduled, first seq, count, count x { index (seq - first), text message id (empty:
-//     none),
-//                         signed time of the publish (0 without id), signed expires_at (0: never) }; one journal group
-//                         with the records it speaks of
+//             none), signed time of the publish (0 without id), signed expires_at (0: never) }; one journal group with
+//             the records it speaks of
 //     8 ids_forgotten     flag scheduled, seq (ids of live messages below it), count, count x seq; one journal group
-//                         with the removal
+//             with the removal
 //     9 schedule_created  stream id of the schedule's log
 //   stream    block { signed created_at_ms, text name, count x filter text, u8 policy, max_age_ms, max_msgs, max_bytes
 //             (0 = none), flag strict, block_size, max_msg_bytes, flag ephemeral, max_msgs_per_subject, u8 level, count
@@ -24,14 +24,18 @@
 //             last three were added later
 //   consumer  block { number, signed created_at_ms, text name, text filter, u8 policy, start_seq, signed start_time_ms,
 //             ack_wait_ms, max_deliver, text deliver_group, text dead_letter_subject, next, last_delivered, dropped,
-//             runs (pending) }
-//   runs      count, count x { signed (first - end of the run before), length, deliveries }
+//             runs (pending), count x filter text (filter_subjects), flag unlimited_deliver, count x backoff ms,
+//             max_ack_pending, max_ack_pending_per_subject, inactive_ms, signed paused_until_ms (0 = not), floor_min,
+//             dying, parked }; of an older version it ends after the runs
+//   runs      count, count x { signed (first - end of the run before), length, deliveries }; of 0 deliveries is what is
+//             held back, or due as if for the first time
+//   dying     count, count x { seq, u8 reason }: given up, the dead letter is still to be written
+//   parked    count, count x { seq, signed parked_at_ms, u8 reason }
 //   snapshot  u8 version = 2, next stream id, count x id of deleted streams whose log may still be there, count x
 //             { stream id, stream block, next consumer number, count x consumer block, extras block }; version 1 is
 //             read too and has no extras blocks
-//   extras    block { schedule's stream id (0: none), ids of messages, ids of scheduled messages, count x { seq - the
-//   one
-//             before, signed expires_at - the one before } }
+//   extras    block, empty if there is nothing to say { schedule's stream id (0: none), ids of messages, ids of
+//             scheduled messages, count x { seq - the one before, signed expires_at - the one before } }
 //   ids       count, count x { seq - the one before, signed time of the publish - the one before, text id }
 //   label     u8 version = 1, stream block; of a schedule's log u8 version = 2, stream id
 #pragma once
@@ -60,6 +64,10 @@ struct consumer_record {
   seq_no last_delivered;
   uint64_t dropped = 0;
   std::vector<consumer_delta::run> pending;
+  wall_ms paused_until{0};
+  seq_no floor_min;
+  std::vector<dying_message> dying;
+  std::vector<parked_message> parked;
 };
 
 struct stream_created {

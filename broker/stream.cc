@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "broker/delivery_board.h"
 #include "broker/state_codec.h"
 #include "broker/validation.h"
 
@@ -36,6 +37,7 @@ stream::appended stream::append(const record_fields& fields, uint64_t epoch) {
 stream::appended stream::after_append(const stream_log::appended& at, std::string_view subject) {
   appended done;
   done.at = at;
+  if (!awaiting.empty()) board->appended(*this, subject, at.seq);
   if (config_.max_msgs_per_subject != 0) done.removed = cap(subject);
   enforce_limits(done);
   return done;
@@ -44,6 +46,9 @@ stream::appended stream::after_append(const stream_log::appended& at, std::strin
 stream::appended stream::after_run(const stream_log::appended& at, const std::vector<record_fields>& run) {
   appended done;
   done.at = at;
+  for (size_t i = 0; i < run.size() && !awaiting.empty(); ++i) {
+    board->appended(*this, run[i].subject, seq_no(at.seq.raw() + i));
+  }
   if (config_.max_msgs_per_subject != 0) {
     for (const record_fields& fields : run) {
       done.removed += cap(fields.subject);
@@ -216,7 +221,16 @@ stream_info stream::info() const {
   return all;
 }
 
-consumer_info stream::info_of(const consumer& one) const {
+void stream::remove_done(const std::vector<seq_no>& seqs) {
+  const uint64_t bytes_before = log_.stats().bytes;
+  log_.remove(seqs);
+  if (seqs.size() == 1) retention_.note_removed(seqs.front(), bytes_before - log_.stats().bytes);
+  for (const auto& [name, one] : consumers) {
+    for (const seq_no seq : seqs) one->forget(seq);
+  }
+}
+
+consumer_info stream::info_of(consumer& one) const {
   consumer_info all;
   all.config = one.config();
   all.ack_floor = one.ack_floor(log_.next_live(one.next())).raw();
@@ -224,6 +238,14 @@ consumer_info stream::info_of(const consumer& one) const {
   all.created_at_ms = one.created_at().raw();
   all.redelivered_dropped = one.dropped();
   all.pending = one.pending().size();
+  all.held = one.pending().held();
+  all.parked = one.parked().size();
+  const log_stats& stats = log_.stats();
+  const uint64_t done = std::max(all.ack_floor, stats.first.prev().raw());
+  all.lag = stats.last.raw() - std::min(stats.last.raw(), done);
+  all.waiting = one.subscriptions;
+  all.paused_until_ms = one.paused_until.raw();
+  all.blocked = one.blocked(log_.last_visible(), stats.count == 0);
   return all;
 }
 

@@ -103,7 +103,13 @@ class stream final : public local_counted {
   uint32_t next_consumer = 1;
 
   stream_info info() const;
-  consumer_info info_of(const consumer& one) const;
+  consumer_info info_of(consumer& one) const;
+  // Acknowledged on a work queue; has journal room.
+  void remove_done(const std::vector<seq_no>& seqs);
+
+  // Those for whose messages somebody waits, and whom an append tells of itself.
+  std::vector<consumer*> awaiting;
+  delivery_board* board = nullptr;
 
   std::unique_ptr<dedup_table> ids;  // made at the first message id
   due_index expiring;

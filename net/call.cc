@@ -89,7 +89,7 @@ void call::dispatch() {
   }
   if (method_->stream) {
     streaming_ = true;
-    home_.streaming_.insert(this);
+    home_.told_of_stop_.insert(this);
     serve_stream();
     return;
   }
@@ -160,6 +160,10 @@ call::detached call::serve_unary() {
   begin_handling();
   task<result<reply>> handling = method_->unary(message(), *this);
   result<reply> outcome = co_await std::move(handling);
+  if (gone_hook_) {
+    gone_hook_ = nullptr;
+    home_.told_of_stop_.erase(this);
+  }
   if (outcome) {
     answer(*outcome);
   } else {
@@ -173,7 +177,7 @@ call::detached call::serve_stream() {
   task<result<void>> handling = method_->stream(*this);
   result<void> outcome = co_await std::move(handling);
   gone_hook_ = nullptr;
-  home_.streaming_.erase(this);
+  home_.told_of_stop_.erase(this);
   if (verdict_) {
     finish(*verdict_);
   } else if (home_.stopping_ && gone_) {
@@ -211,16 +215,23 @@ void call::on_done(bool) {
   release();
 }
 
-void call::end_stream() {
+void call::tell_stop() {
   ++pending_;  // the handler may end, and everything with it, inside turn_gone()
   turn_gone();
   release();
 }
 
+void call::cut_if_stalled() {
+  if (writer_ != nullptr) context_->TryCancel();
+}
+
 void call::turn_gone() {
   if (gone_) return;
   gone_ = true;
-  if (auto hook = std::exchange(gone_hook_, nullptr)) hook();
+  if (auto hook = std::exchange(gone_hook_, nullptr)) {
+    home_.told_of_stop_.erase(this);
+    hook();
+  }
   // A read that is under way ends with the call; its handler need not wait for that.
   if (reader_ != nullptr) {
     operation* waiting = std::exchange(reader_, nullptr);
@@ -232,6 +243,7 @@ void call::turn_gone() {
 void call::on_gone(std::function<void()> hook) {
   WEIR_CHECK(!gone_hook_);
   gone_hook_ = std::move(hook);
+  home_.told_of_stop_.insert(this);
 }
 
 bool call::start_read(operation& op) {

@@ -23,8 +23,10 @@ class call final : public rpc_stream {
   void request();
   // Ready to be used again.
   void reset();
-  // The server is stopping: a streaming handler sees gone().
-  void end_stream();
+  // The server is stopping: the handler sees gone().
+  void tell_stop();
+  // The client does not take what is being written to it: nothing can be told to it, cancels the call.
+  void cut_if_stalled();
 
   bool gone() const override { return gone_; }
   std::string peer() const override { return context_->peer(); }

@@ -25,10 +25,13 @@ struct reply {
 
 class call_context {
  public:
-  // True once nobody waits for the answer: cancelled, past its deadline, disconnected; streams also when the server
-  // stops. A handler may look; a unary answer to nobody is dropped.
+  // True once nobody waits for the answer: cancelled, past its deadline, disconnected; what can wait for long, streams
+  // and calls with a hook, also when the server stops. A handler may look; a unary answer to nobody is dropped.
   virtual bool gone() const = 0;
   virtual std::string peer() const = 0;
+  // `hook` is called once when gone() turns true; for handlers that wait for something else than read and write. Once a
+  // call, from its handler, before it is gone. A unary call with a hook is gone when the server stops, too.
+  virtual void on_gone(std::function<void()> hook) = 0;
 
  protected:
   ~call_context() = default;
@@ -86,9 +89,6 @@ class rpc_stream : public call_context {
   };
   // Sends the headers before there is a message: the client learns that the call is being served. Before any write().
   open_awaiter open() { return open_awaiter{*this, {}}; }
-
-  // `hook` is called once when gone() turns true; for handlers that wait for something else than read and write.
-  virtual void on_gone(std::function<void()> hook) = 0;
 
  protected:
   // False: already over, the caller goes on at once with op.good as it is.

@@ -1,5 +1,6 @@
 #include "net/consumers_service.h"
 
+#include "net/consumers_convert.h"
 #include "net/typed.h"
 
 namespace weir {

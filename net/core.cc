@@ -49,14 +49,19 @@ result<void> core::open_shard(const std::string& data, worker_pool& pool,
 
 void core::serve(const shard_map& shards) {
   streams_ = std::make_unique<streams_service>(*home_, shards, events_);
-  messages_ = std::make_unique<messages_service>(*home_, shards);
+  messages_ = std::make_unique<messages_service>(*home_, shards, options_.broker);
+  delivery_ = std::make_unique<delivery_service>(*home_, shards, options_.broker,
+                                                 options_.subscriptions_bytes_max / shards.all().size());
   consumers_ = std::make_unique<consumers_service>(*home_, shards);
+  admin_ = std::make_unique<admin_service>(*home_, shards);
   home_->call([this] {
     health_.attach(*calls_);
     reflection_.attach(*calls_);
     streams_->attach(*calls_);
     messages_->attach(*calls_);
+    delivery_->attach(*calls_);
     consumers_->attach(*calls_);
+    admin_->attach(*calls_);
     calls_->start();
   });
 }
@@ -77,13 +82,14 @@ result<void> core::stop_shard() {
   return stopped;
 }
 
-core_metrics core::metrics() {
+core_metrics core::metrics(bool with_consumers) {
   core_metrics now;
   now.index = home_->index();
   now.calls = calls_->metrics();
   now.turns = home_->turns();
   now.bells = home_->bells();
   if (shard_) now.shard = shard_->metrics();
+  if (shard_ && with_consumers) now.consumers = shard_->metrics_of_consumers(options_.broker.metrics_consumers_max);
   return now;
 }
 

@@ -7,8 +7,10 @@
 #include <memory>
 #include <optional>
 
+#include "net/admin_service.h"
 #include "net/commit_thread.h"
 #include "net/consumers_service.h"
+#include "net/delivery_service.h"
 #include "net/dispatcher.h"
 #include "net/health_service.h"
 #include "net/messages_service.h"
@@ -31,6 +33,7 @@ struct core_metrics {
   uint64_t turns = 0;
   uint64_t bells = 0;
   shard_metrics shard;
+  std::vector<consumer_metrics> consumers;  // up to metrics_consumers_max
 };
 
 class core {
@@ -56,7 +59,7 @@ class core {
   result<void> stop_shard();
   void stop_commits() { commits_->stop(); }
 
-  core_metrics metrics();  // on the reactor's thread
+  core_metrics metrics(bool with_consumers);  // on the reactor's thread
 
  private:
   // Ends a turn of the reactor with the shard's flush. While the reactor is busy only every fourth turn: what waits in
@@ -89,7 +92,9 @@ class core {
   reflection_service reflection_;
   std::unique_ptr<streams_service> streams_;
   std::unique_ptr<messages_service> messages_;
+  std::unique_ptr<delivery_service> delivery_;
   std::unique_ptr<consumers_service> consumers_;
+  std::unique_ptr<admin_service> admin_;
   std::unique_ptr<dispatcher> calls_;
   gate stopping_;
 };

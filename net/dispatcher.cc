@@ -64,10 +64,14 @@ void dispatcher::recycle(call& finished) {
 void dispatcher::stop() {
   stopping_ = true;
   // A handler that ends takes itself out of the set.
-  std::vector<call*> open(streaming_.begin(), streaming_.end());
+  std::vector<call*> open(told_of_stop_.begin(), told_of_stop_.end());
   for (call* one : open) {
-    if (streaming_.contains(one)) one->end_stream();
+    if (told_of_stop_.contains(one)) one->tell_stop();
   }
+}
+
+void dispatcher::cut_stalled() {
+  for (auto& [one, owned] : calls_) one->cut_if_stalled();
 }
 
 }  // namespace weir

@@ -5,9 +5,9 @@
 // all outstanding tags on every completion (ARCHITECTURE.md, "Libraries"). Owned by main; lives on its reactor's thread
 // from start() on. Handlers are attached before start().
 //
-// stop(): new calls get UNAVAILABLE, streaming calls are told to end, unary ones finish. Then main waits until
-// serving() is 0, as long as its patience lasts, calls rpc_server::shutdown(), and waits until live() is 0: a handler
-// may outlast its call (its commit is still under way).
+// stop(): new calls get UNAVAILABLE, calls that can wait for long are told to end, the others finish. Then main waits
+// until serving() is 0, as long as its patience lasts, calls rpc_server::shutdown(), and waits until live() is 0: a
+// handler may outlast its call (its commit is still under way).
 #pragma once
 
 #include <chrono>
@@ -62,6 +62,8 @@ class dispatcher {
 
   void start();
   void stop();
+  // After stop(): cancels streams whose client has not taken what was written to it.
+  void cut_stalled();
   size_t live() const { return metrics_.live; }
   size_t serving() const { return serving_; }  // of those, given to a handler
   bool stopping() const { return stopping_; }
@@ -80,7 +82,7 @@ class dispatcher {
   std::unordered_map<std::string_view, method_entry> methods_;
   std::unordered_map<call*, std::unique_ptr<call>> calls_;  // all there are
   std::vector<call*> idle_;
-  std::unordered_set<call*> streaming_;
+  std::unordered_set<call*> told_of_stop_;  // streams, and unary calls with a hook
   dispatcher_metrics metrics_;
   size_t serving_ = 0;
   bool stopping_ = false;

@@ -24,16 +24,17 @@ std::vector<rpc_server*> doors_of(const std::vector<core*>& cores) {
 // Asks one core for its numbers; the answer comes back to the front's context.
 class metrics_letter final : public letter {
  public:
-  metrics_letter(core& from, asio::io_context& to, std::function<void()> arrived)
-      : from_(from), to_(to), arrived_(std::move(arrived)) {}
+  metrics_letter(core& from, bool with_consumers, asio::io_context& to, std::function<void()> arrived)
+      : from_(from), with_consumers_(with_consumers), to_(to), arrived_(std::move(arrived)) {}
   void open() override {
-    numbers = from_.metrics();
+    numbers = from_.metrics(with_consumers_);
     asio::post(to_, arrived_);
   }
   core_metrics numbers;
 
  private:
   core& from_;
+  const bool with_consumers_;
   asio::io_context& to_;
   std::function<void()> arrived_;
 };
@@ -108,10 +109,10 @@ asio::awaitable<http_answer> front::answer(std::string path) {
   if (path == "/healthz") {
     out.body = "ok\n";
   } else if (path == "/readyz") {
-    std::vector<core_metrics> cores = co_await gather();
+    std::vector<core_metrics> cores = co_await gather(false);
     out = readiness(cores);
   } else if (path == "/metrics") {
-    std::vector<core_metrics> cores = co_await gather();
+    std::vector<core_metrics> cores = co_await gather(true);
     out.content_type = "text/plain; version=0.0.4; charset=utf-8";
     out.body = metrics_text(cores, listener_.metrics());
   } else {
@@ -136,7 +137,7 @@ http_answer front::readiness(const std::vector<core_metrics>& cores) const {
   return out;
 }
 
-asio::awaitable<std::vector<core_metrics>> front::gather() {
+asio::awaitable<std::vector<core_metrics>> front::gather(bool with_consumers) {
   asio::steady_timer all_here(context_, asio::steady_timer::time_point::max());
   size_t missing = cores_.size();
   auto arrived = [&] {
@@ -144,7 +145,7 @@ asio::awaitable<std::vector<core_metrics>> front::gather() {
   };
   std::vector<std::unique_ptr<metrics_letter>> letters;
   for (core* one : cores_) {
-    letters.push_back(std::make_unique<metrics_letter>(*one, context_, arrived));
+    letters.push_back(std::make_unique<metrics_letter>(*one, with_consumers, context_, arrived));
     one->home().post(*letters.back());
   }
   asio::error_code ignored;

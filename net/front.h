@@ -39,7 +39,7 @@ class front {
 
  private:
   asio::awaitable<http_answer> answer(std::string path);
-  asio::awaitable<std::vector<core_metrics>> gather();
+  asio::awaitable<std::vector<core_metrics>> gather(bool with_consumers);
   http_answer readiness(const std::vector<core_metrics>& cores) const;
   void wait_for_signal();
 

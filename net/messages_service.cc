@@ -2,16 +2,14 @@
 
 #include "net/parse_fault.h"
 #include "net/publish_wire.h"
+#include "net/record_wire.h"
 #include "net/typed.h"
-#include "storage/codec.h"
+#include "weir/v1/broker.pb.h"
 
 namespace weir {
 namespace {
 
 namespace pb = waymaker::streams;
-
-constexpr std::string_view success_head("\x08\x01\x12\x02ok", 6);  // success, result_code "ok"
-constexpr uint8_t messages_tag = 0x22;                             // field 4 of every response with records
 
 template <class Response>
 result<reply> failed_bytes(const error& failure) {
@@ -20,23 +18,23 @@ result<reply> failed_bytes(const error& failure) {
   return serialize(*response);
 }
 
-// Stored bytes were checked when they were loaded; if they cannot be taken apart now, memory is damaged.
-result<void> add_reencoded(message_run& run, const found_record& record, uint32_t deliver_count) {
-  result<record_view> view = parse_record(record.bytes.bytes());
-  if (!view) return std::move(view).err();
-  append_reencoded(run.text(), messages_tag, *view, deliver_count);
-  return ok();
-}
-
-// FetchResponse.damaged_seqs: field 1000, packed.
-void add_damaged(std::string& to, const std::vector<seq_no>& damaged) {
-  if (damaged.empty()) return;
-  std::string packed;
-  byte_writer numbers(packed);
-  for (seq_no seq : damaged) numbers.varint(seq.raw());
-  byte_writer out(to);
-  out.varint(1000 << 3 | 2);
-  out.counted(packed);
+// The requests of an atomic publish, which name one stream.
+result<std::vector<publish_request>> one_stream(const std::deque<decoded_publish>& decoded, size_t messages_max) {
+  if (decoded.empty()) return fail(errc::invalid_argument, "messages is empty: there is nothing to publish");
+  if (decoded.size() > messages_max) {
+    return fail(errc::invalid_argument,
+                "messages takes at most atomic-messages-max = " + std::to_string(messages_max) + " of them");
+  }
+  std::vector<publish_request> run;
+  run.reserve(decoded.size());
+  for (const decoded_publish& one : decoded) {
+    if (one.request.stream != decoded.front().request.stream) {
+      return fail(errc::invalid_argument,
+                  "messages[" + std::to_string(run.size()) + "].stream is not that of the first: one stream a call");
+    }
+    run.push_back(one.request);
+  }
+  return run;
 }
 
 }  // namespace
@@ -44,8 +42,7 @@ void add_damaged(std::string& to, const std::vector<seq_no>& damaged) {
 void messages_service::attach(dispatcher& calls) {
   const std::string service = "/waymaker.streams.WaymakerStreamsService/";
   calls.implement(service + "Publish", raw(*this, &messages_service::publish));
-  calls.implement(service + "Fetch", raw(*this, &messages_service::fetch));
-  calls.implement(service + "Ack", typed(*this, &messages_service::ack));
+  calls.implement("/weir.v1.Broker/PublishAll", raw(*this, &messages_service::publish_all));
   calls.implement(service + "ReadLatestAtSubject", raw(*this, &messages_service::read_latest));
   calls.implement(service + "ListSubjectsByPrefix", typed(*this, &messages_service::list_subjects));
   calls.implement(service + "ScanExactAtSubject", raw(*this, &messages_service::scan));
@@ -61,41 +58,26 @@ task<result<reply>> messages_service::publish(byte_span bytes, call_context&) {
   // At home, the usual case, without the frames of a crossing.
   task<result<published>> work = place.home == &here_ ? append(*place.owner) : shard_map::ask_at(here_, place, append);
   result<published> done = co_await std::move(work);
-  if (done) co_return encode_published(done->seq);
+  if (done) co_return encode_published(*done);
   if (is_status(done.err().code)) co_return std::move(done).err();
   pb::PublishResponse refused = *failed<pb::PublishResponse>(done.err());
   if (done.err().code == errc::wrong_revision) refused.set_seq(done.err().detail);
   co_return serialize(refused);
 }
 
-task<result<reply>> messages_service::fetch(byte_span bytes, call_context&) {
-  pb::FetchRequest request;
-  result<void> parsed = parse_message(bytes, request);
-  if (!parsed) co_return std::move(parsed).err();
-  auto take = [&](shard& there) { return there.fetch(request.stream(), request.consumer(), request.batch_size()); };
-  result<fetch_outcome> taken = co_await shards_.ask(here_, request.stream(), take);
-  if (!taken) co_return failed_bytes<pb::FetchResponse>(taken.err());
-  reply out;
-  out.head = success_head;
-  message_run run(out);
-  for (const delivery& one : taken->deliveries) {
-    if (one.deliver_count == 1) {
-      run.add_stored(one.record.bytes);
-      continue;
-    }
-    result<void> added = add_reencoded(run, one.record, one.deliver_count);
-    if (!added) co_return std::move(added).err();
+task<result<reply>> messages_service::publish_all(byte_span bytes, call_context&) {
+  std::deque<decoded_publish> decoded;
+  if (!decode_publish_all(bytes, limits_.atomic_messages_max, decoded)) {
+    co_return fail(errc::invalid_argument, parse_fault(bytes, *v1::PublishAllRequest::descriptor()));
   }
-  add_damaged(run.text(), taken->damaged);
-  run.finish();
-  co_return out;
-}
-
-task<result<pb::AckResponse>> messages_service::ack(const pb::AckRequest& request, call_context&) {
-  auto settle = [&](shard& there) { return there.ack(request.stream(), request.consumer(), seq_no(request.seq())); };
-  result<void> settled = co_await shards_.ask(here_, request.stream(), settle);
-  if (!settled) co_return failed<pb::AckResponse>(settled.err());
-  co_return succeeded<pb::AckResponse>();
+  result<std::vector<publish_request>> run = one_stream(decoded, limits_.atomic_messages_max);
+  if (!run) co_return failed_bytes<v1::PublishAllResponse>(run.err());
+  auto append = [&run](shard& there) { return there.publish_all(std::move(*run)); };
+  result<seq_no> first = co_await shards_.ask(here_, decoded.front().request.stream, append);
+  if (!first) co_return failed_bytes<v1::PublishAllResponse>(first.err());
+  auto response = succeeded<v1::PublishAllResponse>();
+  response.set_first_seq(first->raw());
+  co_return serialize(response);
 }
 
 task<result<reply>> messages_service::read_latest(byte_span bytes, call_context&) {
@@ -109,7 +91,7 @@ task<result<reply>> messages_service::read_latest(byte_span bytes, call_context&
   out.head = success_head;
   message_run run(out);
   if (*found) {
-    result<void> added = add_reencoded(run, **found, 0);
+    result<void> added = run.add_reencoded(**found, 0);
     if (!added) co_return std::move(added).err();
   }
   run.finish();
@@ -143,7 +125,7 @@ task<result<reply>> messages_service::scan(byte_span bytes, call_context&) {
   reply out = serialize(response);
   message_run run(out);
   for (const found_record& record : found->records) {
-    result<void> added = add_reencoded(run, record, 0);
+    result<void> added = run.add_reencoded(record, 0);
     if (!added) co_return std::move(added).err();
   }
   run.finish();

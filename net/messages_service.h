@@ -1,7 +1,8 @@
-// The message RPCs of waymaker.streams.WaymakerStreamsService: Publish, Fetch, Ack, ReadLatestAtSubject,
-// ListSubjectsByPrefix, ScanExactAtSubject. Translation only; Publish and the answers with records work on bytes.
+// Publishing and looking without consuming: Publish, ReadLatestAtSubject, ListSubjectsByPrefix and ScanExactAtSubject
+// of waymaker.streams.WaymakerStreamsService, PublishAll of weir.v1.Broker. Translation only; publishing and the
+// answers with records work on bytes.
 //
-// One per reactor, on its thread; borrows the map, which outlives it.
+// One per reactor, on its thread; borrows the map and the limits, which outlive it.
 #pragma once
 
 #include "net/dispatcher.h"
@@ -12,13 +13,13 @@ namespace weir {
 
 class messages_service {
  public:
-  messages_service(reactor& here, const shard_map& shards) : here_(here), shards_(shards) {}
+  messages_service(reactor& here, const shard_map& shards, const broker_limits& limits)
+      : here_(here), shards_(shards), limits_(limits) {}
   void attach(dispatcher& calls);
 
  private:
   task<result<reply>> publish(byte_span bytes, call_context&);
-  task<result<reply>> fetch(byte_span bytes, call_context&);
-  task<result<streams_pb::AckResponse>> ack(const streams_pb::AckRequest& request, call_context&);
+  task<result<reply>> publish_all(byte_span bytes, call_context&);
   task<result<reply>> read_latest(byte_span bytes, call_context&);
   task<result<streams_pb::ListSubjectsByPrefixResponse>> list_subjects(
       const streams_pb::ListSubjectsByPrefixRequest& request, call_context&);
@@ -26,6 +27,7 @@ class messages_service {
 
   reactor& here_;
   const shard_map& shards_;
+  const broker_limits& limits_;
 };
 
 }  // namespace weir

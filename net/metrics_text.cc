@@ -57,8 +57,82 @@ void add_shards(std::string& out, const std::vector<core_metrics>& cores) {
             [](const core_metrics& m) { return m.shard.acked; });
   per_shard(out, cores, "weir_pruned_total", "counter", "messages removed by retention",
             [](const core_metrics& m) { return m.shard.pruned; });
+  per_shard(out, cores, "weir_redelivered_total", "counter", "of the delivered, not for the first time",
+            [](const core_metrics& m) { return m.shard.redelivered; });
+  per_shard(out, cores, "weir_dead_lettered_total", "counter", "messages given up and published as dead letters",
+            [](const core_metrics& m) { return m.shard.dead_lettered; });
+  per_shard(out, cores, "weir_duplicates_total", "counter", "publishes of a message id that was known",
+            [](const core_metrics& m) { return m.shard.duplicates; });
+  per_shard(out, cores, "weir_pending", "gauge", "messages delivered and not acknowledged, and those held back",
+            [](const core_metrics& m) { return m.shard.pending; });
+  per_shard(out, cores, "weir_parked", "gauge", "messages that consumers gave up on and keep",
+            [](const core_metrics& m) { return m.shard.parked; });
+  per_shard(out, cores, "weir_scheduled", "gauge", "messages to be delivered later",
+            [](const core_metrics& m) { return m.shard.scheduled; });
+  per_shard(out, cores, "weir_waiting", "gauge", "fetches and subscriptions open now",
+            [](const core_metrics& m) { return m.shard.waiting; });
   per_shard(out, cores, "weir_damaged_records", "gauge", "records that cannot be read",
             [](const core_metrics& m) { return m.shard.damaged_records; });
+}
+
+// A value of a label: names may hold any character but controls.
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
+}
+
+std::string labels(const consumer_metrics& one) {
+  return "stream=" + quoted(one.stream) + ",consumer=" + quoted(one.consumer);
+}
+
+void per_consumer(std::string& out, const std::vector<core_metrics>& cores, const std::string& name, const char* help,
+                  uint64_t consumer_metrics::*number) {
+  head(out, name, "gauge", help);
+  for (const core_metrics& core : cores) {
+    for (const consumer_metrics& one : core.consumers) {
+      out += name + "{" + labels(one) + "} " + std::to_string(one.*number) + "\n";
+    }
+  }
+}
+
+const char* reason_of(blocked_by why) {
+  switch (why) {
+    case blocked_by::nothing:
+      return nullptr;
+    case blocked_by::paused:
+      return "paused";
+    case blocked_by::max_ack_pending:
+      return "max_ack_pending";
+    case blocked_by::max_ack_pending_per_subject:
+      return "max_ack_pending_per_subject";
+    case blocked_by::no_match:
+      return "no_match";
+    case blocked_by::caught_up:
+      return "caught_up";
+  }
+  return nullptr;
+}
+
+void add_consumers(std::string& out, const std::vector<core_metrics>& cores) {
+  per_shard(out, cores, "weir_consumers_unlisted", "gauge",
+            "consumers beyond --metrics-consumers-max, without lines of their own below",
+            [](const core_metrics& m) { return m.shard.consumers - m.consumers.size(); });
+  per_consumer(out, cores, "weir_consumer_lag", "messages of the stream above the ack floor", &consumer_metrics::lag);
+  per_consumer(out, cores, "weir_consumer_pending", "delivered and not acknowledged, and those held back",
+               &consumer_metrics::pending);
+  per_consumer(out, cores, "weir_consumer_parked", "given up and kept", &consumer_metrics::parked);
+  head(out, "weir_consumer_blocked", "gauge", "1: why nothing is delivered to the consumer now");
+  for (const core_metrics& core : cores) {
+    for (const consumer_metrics& one : core.consumers) {
+      const char* reason = reason_of(one.blocked);
+      if (reason == nullptr) continue;
+      out += "weir_consumer_blocked{" + labels(one) + ",reason=\"" + reason + "\"} 1\n";
+    }
+  }
 }
 
 void add_journals(std::string& out, const std::vector<core_metrics>& cores) {
@@ -89,6 +163,7 @@ std::string metrics_text(const std::vector<core_metrics>& cores, const listener_
   add_calls(out, cores);
   add_shards(out, cores);
   add_journals(out, cores);
+  add_consumers(out, cores);
   return out;
 }
 

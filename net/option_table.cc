@@ -100,6 +100,8 @@ void add_server_rows(std::vector<option_row>& rows, server_options& o) {
   rows.push_back(boolean("pin", o.pin, false, "give each reactor a core of its own"));
   rows.push_back(number("pool-threads", o.pool_threads, 1u, 64u, "threads for cold reads and settling"));
   rows.push_back(number("stop-grace-ms", o.stop_grace_ms, 0u, 600'000u, "how long a stop waits for open calls"));
+  rows.push_back(number<size_t>("subscriptions-bytes-max", o.subscriptions_bytes_max, 1u << 20, 1024 * gib,
+                                "taken for all subscriptions together and not yet written"));
   rows.push_back(choice("log-level", o.log_level, {"debug", "info", "warn", "error"}, "what goes to standard error"));
 }
 
@@ -128,6 +130,23 @@ void add_transport_rows(std::vector<option_row>& rows, server_options& o) {
                         "then new calls go to a new connection"));
 }
 
+void add_delivery_rows(std::vector<option_row>& rows, broker_limits& b) {
+  rows.push_back(
+      number<uint64_t>("pending-max", b.pending_max, 1, 100'000'000, "unacknowledged messages of a consumer"));
+  rows.push_back(number<size_t>("held-back-max", b.held_back_max, 1, 1'000'000,
+                                "messages of a consumer held back by max_ack_pending_per_subject"));
+  rows.push_back(number<size_t>("parked-max", b.parked_max, 1, 10'000'000, "parked messages of a consumer"));
+  rows.push_back(number<size_t>("parked-listed-max", b.parked_listed_max, 1, 100'000, "parked messages of a listing"));
+  rows.push_back(
+      number("subscribe-batch-max", b.subscribe_batch_max, 1u, 100'000u, "messages a subscription has in hand"));
+  rows.push_back(number<size_t>("subscribe-bytes-max", b.subscribe_bytes_max, 1u << 10, gib, "the same in bytes"));
+  rows.push_back(number<size_t>("dedup-ids-max", b.dedup_ids_max, 1, 10'000'000, "message ids a stream remembers"));
+  rows.push_back(number<size_t>("scheduled-max", b.scheduled_max, 1, 100'000'000, "scheduled messages of a stream"));
+  rows.push_back(
+      number<size_t>("atomic-messages-max", b.atomic_messages_max, 1, 100'000, "messages of an atomic publish"));
+  rows.push_back(number<size_t>("atomic-bytes-max", b.atomic_bytes_max, 1u << 10, gib, "bytes of an atomic publish"));
+}
+
 void add_broker_rows(std::vector<option_row>& rows, server_options& o) {
   constexpr uint64_t any = std::numeric_limits<uint64_t>::max();
   broker_limits& b = o.broker;
@@ -138,9 +157,12 @@ void add_broker_rows(std::vector<option_row>& rows, server_options& o) {
   rows.push_back(number<size_t>("consumers-max", b.consumers_max, 1, 1'000'000, "consumers of a stream"));
   rows.push_back(number("fetch-messages-max", b.fetch_messages_max, 1u, 1'000'000u, "messages of a fetch"));
   rows.push_back(number<size_t>("fetch-bytes-max", b.fetch_bytes_max, 1u << 10, gib, "bytes of a fetch"));
+  add_delivery_rows(rows, b);
   rows.push_back(number<uint64_t>("scan-messages-max", b.scan_messages_max, 1, 1'000'000, "messages of a scan"));
   rows.push_back(number<size_t>("subjects-listed-max", b.subjects_listed_max, 1, 10'000'000, "subjects of a listing"));
   rows.push_back(number<uint64_t>("retention-sweep-ms", b.retention_sweep_ms, 10, day_ms, "between retention sweeps"));
+  rows.push_back(number<size_t>("metrics-consumers-max", b.metrics_consumers_max, 0, 1'000'000,
+                                "consumers of a shard with lines of their own in /metrics"));
   rows.push_back(number<size_t>("watch-events-buffered", b.watch_events_buffered, 1, 1'000'000,
                                 "events a slow watcher may be behind"));
   store_config& s = o.storage;

@@ -10,9 +10,6 @@ constexpr uint64_t varint_type = 0, fixed64_type = 1, counted_type = 2, group_ty
                    fixed32_type = 5;
 constexpr int group_depth_max = 100;
 
-// A record below this size is cheaper to copy than to reference.
-constexpr size_t copied_bytes_max = 1024;
-
 constexpr uint64_t tag(uint64_t field, uint64_t type) {
   return field << 3 | type;
 }
@@ -88,6 +85,15 @@ bool decode_publish(byte_span bytes, decoded_publish& into) {
       case tag(6, varint_type):
         request.expected_last_seq = in.varint();
         break;
+      case tag(1000, counted_type):
+        request.message_id = in.counted();
+        break;
+      case tag(1001, varint_type):
+        request.ttl_ms = in.varint();
+        break;
+      case tag(1002, varint_type):
+        request.deliver_at_ms = static_cast<int64_t>(in.varint());
+        break;
       default:
         skip(in, key);
     }
@@ -95,33 +101,35 @@ bool decode_publish(byte_span bytes, decoded_publish& into) {
   return in.good();
 }
 
-reply encode_published(seq_no seq) {
+bool decode_publish_all(byte_span bytes, size_t messages_max, std::deque<decoded_publish>& into) {
+  byte_reader in(bytes);
+  while (in.left() != 0) {
+    const uint64_t key = in.varint();
+    if (key != tag(1, counted_type)) {
+      skip(in, key);
+      continue;
+    }
+    const byte_span message = as_bytes(in.counted());
+    if (!in.good() || into.size() > messages_max) break;
+    if (!decode_publish(message, into.emplace_back())) return false;
+  }
+  return in.good();
+}
+
+reply encode_published(const published& done) {
   reply out;
   byte_writer to(out.head);
   out.head += std::string_view("\x08\x01\x12\x02ok\x20", 7);  // success, result_code "ok", the tag of seq
-  to.varint(seq.raw());
+  to.varint(done.seq.raw());
+  if (done.duplicate) {
+    to.varint(tag(1000, varint_type));
+    to.u8(1);
+  }
+  if (done.scheduled) {
+    to.varint(tag(1001, varint_type));
+    to.u8(1);
+  }
   return out;
-}
-
-void message_run::add_stored(const slice& record) {
-  if (record.size() <= copied_bytes_max) {
-    *text_ += as_text(record.bytes());
-    return;
-  }
-  close_text();
-  out_.body.push_back(record);
-}
-
-void message_run::close_text() {
-  if (text_ == &more_ && !more_.empty()) {
-    out_.body.push_back(slice::copy_of(as_bytes(more_)));
-    more_.clear();
-  }
-  text_ = &more_;
-}
-
-void message_run::finish() {
-  close_text();
 }
 
 }  // namespace weir

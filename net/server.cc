@@ -11,6 +11,7 @@ namespace weir {
 namespace {
 
 constexpr unsigned shards_max = 64;
+constexpr auto stalled_patience = std::chrono::seconds(1);  // of a stop, with clients that do not read
 
 // The processors this process may use.
 std::vector<int> usable_cpus() {
@@ -127,6 +128,12 @@ result<void> server::stop() {
   return outcome;
 }
 
+void server::await_handlers(std::chrono::system_clock::time_point deadline) {
+  for (auto& one : cores_) {
+    one->home().wait_until([&] { return one->calls().serving() == 0; }, deadline);
+  }
+}
+
 // The order matters: grpc-asio-notes 1.5. No thread may post to a reactor that was told to end.
 result<void> server::stop_cores() {
   front_->stop_listening();
@@ -134,10 +141,11 @@ result<void> server::stop_cores() {
     one->set_serving(false);
     one->home().call([&] { one->calls().stop(); });
   }
-  auto deadline = std::chrono::system_clock::now() + std::chrono::milliseconds(options_.stop_grace_ms);
-  for (auto& one : cores_) {
-    one->home().wait_until([&] { return one->calls().serving() == 0; }, deadline);
-  }
+  const auto began = std::chrono::system_clock::now();
+  const auto deadline = began + std::chrono::milliseconds(options_.stop_grace_ms);
+  await_handlers(std::min(began + stalled_patience, deadline));
+  for (auto& one : cores_) one->home().call([&] { one->calls().cut_stalled(); });
+  await_handlers(deadline);
   for (auto& one : cores_) one->rpc().shutdown();
   result<void> outcome;
   for (auto& one : cores_) {

@@ -5,6 +5,7 @@
 // stop() stops accepting, lets open calls finish (up to stop_grace_ms), syncs, ends every thread. The destructor stops.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -41,6 +42,7 @@ class server {
   void make_cores();
   result<void> open_shards();
   result<void> stop_cores();
+  void await_handlers(std::chrono::system_clock::time_point deadline);
 
   const server_options options_;
   data_directory directory_;

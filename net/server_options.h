@@ -25,6 +25,7 @@ struct server_options {
   bool pin = true;  // a core for each reactor
   unsigned pool_threads = 2;
   unsigned stop_grace_ms = 10'000;
+  size_t subscriptions_bytes_max = 32u << 20;  // taken for all subscriptions together, not yet written
   std::string log_level = "info";
   rpc_settings rpc;
   dispatcher_limits calls;

@@ -60,6 +60,9 @@ result<stream_config> from_proto(const pb::StreamConfigPb& given) {
   config.ephemeral = given.ephemeral();
   config.has_sources = given.sources_size() != 0;
   config.max_msgs_per_subject = given.max_msgs_per_subject();
+  config.discard_new = given.discard_new();
+  config.discard_new_per_subject = given.discard_new_per_subject();
+  config.dedup_window_ms = given.dedup_window_ms();
   int level = given.durability();
   if (level < 0 || level > static_cast<int>(durability::durable)) {
     return fail(errc::invalid_config, "durability takes a number from 0 to 5, not " + std::to_string(level));
@@ -80,24 +83,6 @@ stream_update from_proto(const pb::UpdateStreamRequest& given) {
   return update;
 }
 
-result<consumer_config> from_proto(const pb::ConsumerConfigPb& given) {
-  consumer_config config;
-  config.name = given.name();
-  config.filter_subject = given.filter_subject();
-  int policy = given.delivery_policy().type();
-  if (policy < 0 || policy > static_cast<int>(delivery_policy::by_start_time)) {
-    return fail(errc::invalid_config, "delivery_policy.type takes a number from 0 to 3, not " + std::to_string(policy));
-  }
-  config.policy = static_cast<delivery_policy>(policy);
-  config.start_seq = given.delivery_policy().start_seq();
-  config.start_time_ms = given.delivery_policy().start_time_ms();
-  config.ack_wait_ms = given.ack_wait_ms();
-  config.max_deliver = given.max_deliver();
-  config.deliver_group = given.deliver_group();
-  config.dead_letter_subject = given.dead_letter_subject();
-  return config;
-}
-
 void to_proto(const stream_config& config, pb::StreamConfigPb& out) {
   out.set_name(config.name);
   for (const std::string& filter : config.subjects_filter) out.add_subjects_filter(filter);
@@ -106,6 +91,9 @@ void to_proto(const stream_config& config, pb::StreamConfigPb& out) {
   out.set_max_msg_bytes(config.max_msg_bytes);
   out.set_ephemeral(config.ephemeral);
   out.set_max_msgs_per_subject(config.max_msgs_per_subject);
+  out.set_discard_new(config.discard_new);
+  out.set_discard_new_per_subject(config.discard_new_per_subject);
+  out.set_dedup_window_ms(config.dedup_window_ms);
   if (config.level) out.set_durability(static_cast<weir::v1::Durability>(*config.level));
   for (const auto& [key, value] : config.metadata) (*out.mutable_metadata())[key] = value;
 }
@@ -116,24 +104,6 @@ void to_proto(const stream_stats& stats, pb::StreamStatsPb& out) {
   out.set_bytes(stats.bytes);
   out.set_block_count(stats.block_count);
   out.set_first_block(stats.first_block);
-}
-
-void to_proto(const consumer_info& info, pb::ConsumerStatePb& out) {
-  pb::ConsumerConfigPb& config = *out.mutable_config();
-  config.set_name(info.config.name);
-  config.set_filter_subject(info.config.filter_subject);
-  pb::DeliveryPolicyPb& policy = *config.mutable_delivery_policy();
-  policy.set_type(static_cast<pb::DeliveryPolicyType>(info.config.policy));
-  policy.set_start_seq(info.config.start_seq);
-  policy.set_start_time_ms(info.config.start_time_ms);
-  config.set_ack_wait_ms(info.config.ack_wait_ms);
-  config.set_max_deliver(info.config.max_deliver);
-  config.set_deliver_group(info.config.deliver_group);
-  config.set_dead_letter_subject(info.config.dead_letter_subject);
-  out.set_ack_floor(info.ack_floor);
-  out.set_last_delivered(info.last_delivered);
-  out.set_created_at_ms(info.created_at_ms);
-  out.set_redelivered_dropped(info.redelivered_dropped);
 }
 
 void to_proto(const watch_event& event, uint64_t missed_before, pb::WatchEvent& out) {

@@ -1,5 +1,6 @@
-// Between the broker's structs and the messages of waymaker.streams. Translation only; what a value means, and whether
-// it is allowed, the broker says. Only a number that no struct can hold is refused here (an unknown enum value).
+// Between the broker's structs and the messages of waymaker.streams (consumers: consumers_convert.h). Translation only;
+// what a value means, and whether it is allowed, the broker says. Only a number that no struct can hold is refused here
+// (an unknown enum value).
 #pragma once
 
 #include "broker/types.h"
@@ -12,11 +13,9 @@ namespace streams_pb = waymaker::streams;
 
 result<stream_config> from_proto(const streams_pb::StreamConfigPb& given);
 stream_update from_proto(const streams_pb::UpdateStreamRequest& given);
-result<consumer_config> from_proto(const streams_pb::ConsumerConfigPb& given);
 
 void to_proto(const stream_config& config, streams_pb::StreamConfigPb& out);
 void to_proto(const stream_stats& stats, streams_pb::StreamStatsPb& out);
-void to_proto(const consumer_info& info, streams_pb::ConsumerStatePb& out);
 void to_proto(const watch_event& event, uint64_t missed_before, streams_pb::WatchEvent& out);
 
 // What the answer itself cannot say: the transport's faults and ours become a gRPC status (DESIGN section 5).

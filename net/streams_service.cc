@@ -44,6 +44,7 @@ task<result<pb::GetStreamInfoResponse>> streams_service::get(const pb::GetStream
   durability by_default = found->config.ephemeral ? durability::memory : durability::fsync;
   response.set_durability(static_cast<weir::v1::Durability>(found->config.level.value_or(by_default)));
   response.set_damaged_records(found->damaged_records);
+  response.set_scheduled(found->scheduled);
   co_return response;
 }
 

@@ -317,11 +317,18 @@ class model_run {
 
   void advance() {
     const auto ms = static_cast<int64_t>(one_in(4) ? up_to(30'000) : up_to(1'500));
-    real_.advance_ms(ms);
-    follow_clock();
-    if (naive_.mono_ms < next_sweep_ms_) return;
-    naive_.sweep();
-    next_sweep_ms_ = naive_.mono_ms + static_cast<int64_t>(real_.limits.retention_sweep_ms);
+    // A sweep removes and a deadline gives up: which comes first matters.
+    for (int64_t left = ms; left > 0;) {
+      const int64_t to_sweep = next_sweep_ms_ - naive_.mono_ms;
+      const int64_t part = to_sweep > 1 ? std::min(left, to_sweep - 1) : 1;
+      real_.advance_ms(part);
+      left -= part;
+      follow_clock();
+      naive_.expire_all();
+      if (naive_.mono_ms < next_sweep_ms_) continue;
+      naive_.sweep();
+      next_sweep_ms_ = naive_.mono_ms + static_cast<int64_t>(real_.limits.retention_sweep_ms);
+    }
   }
 
   // A clean stop, or a power cut after a change that was waited for: whatever came before it is durable too.

@@ -285,6 +285,12 @@ void naive_shard::expire(naive_consumer& at) const {
   }
 }
 
+void naive_shard::expire_all() {
+  for (auto& [name, in] : streams) {
+    for (auto& [consumer, at] : in.consumers) expire(at);
+  }
+}
+
 consumer_info naive_shard::info_of(const naive_stream& in, const naive_consumer& at) {
   consumer_info info;
   info.config = at.config;

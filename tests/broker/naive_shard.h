@@ -86,6 +86,8 @@ class naive_shard {
   result<std::vector<naive_delivery>> fetch(const std::string& name, const std::string& consumer, uint32_t batch);
   std::optional<errc> ack(const std::string& name, const std::string& consumer, uint64_t seq);
 
+  // Deadlines that have passed.
+  void expire_all();
   void sweep();
   // A clean stop and start: what lives in memory only is gone, ack waits begin anew.
   void restart();

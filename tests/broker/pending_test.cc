@@ -42,14 +42,17 @@ TEST_CASE("pending: another delivery moves the deadline, the old one no longer c
   CHECK(take_all_due(set) == std::vector<uint64_t>{1});
 }
 
-TEST_CASE("pending: out of attempts leaves the set and is reported") {
+TEST_CASE("pending: out of attempts is reported and dying: it stays, and is not due") {
   pending_set set;
   std::vector<seq_no> exhausted;
   set.put(seq_no(1), 3, mono_ns(10));
   set.put(seq_no(2), 2, mono_ns(10));
   set.expire(mono_ns(10), 3, exhausted);
   CHECK(exhausted == std::vector<seq_no>{seq_no(1)});
-  CHECK(set.size() == 1);
+  CHECK(set.size() == 2);
+  CHECK(set.find(seq_no(1))->where == pending_stage::dying);
+  CHECK(take_all_due(set) == std::vector<uint64_t>{2});
+  set.erase(seq_no(1));
   CHECK(set.lowest() == seq_no(2));
 }
 
@@ -92,7 +95,7 @@ TEST_CASE("pending: agrees with a plain map over random operations") {
         case 3: {
           const auto found = model.find(any);
           if (found == model.end()) break;
-          found->second = {found->second.deliveries + 1, now + 20, false};
+          found->second = {found->second.deliveries + 1u, now + 20, false};
           set.put(seq_no(any), found->second.deliveries, mono_ns(now + 20));
           break;
         }
@@ -114,6 +117,7 @@ TEST_CASE("pending: agrees with a plain map over random operations") {
             if (expired) at->second.due = true;
             ++at;
           }
+          for (const seq_no seq : exhausted) set.erase(seq);
           std::sort(exhausted.begin(), exhausted.end());
           CHECK(exhausted.size() == gone.size());
           for (size_t i = 0; i < std::min(gone.size(), exhausted.size()); ++i) CHECK(exhausted[i].raw() == gone[i]);
@@ -126,7 +130,7 @@ TEST_CASE("pending: agrees with a plain map over random operations") {
           REQUIRE(taken.has_value() == (expected != model.end()));
           if (!taken) break;
           CHECK(taken->seq.raw() == expected->first);
-          expected->second = {taken->deliveries + 1, now + 30, false};
+          expected->second = {taken->deliveries + 1u, now + 30, false};
           set.put(taken->seq, taken->deliveries + 1, mono_ns(now + 30));
           break;
         }

@@ -1,0 +1,90 @@
+// What a consumer did, journaled; and what it does unasked, when its alarm rings.
+#include <algorithm>
+
+#include "broker/shard_impl.h"
+
+namespace weir {
+
+// --- what a consumer did, journaled ---
+
+lsn shard_impl::journal_progress(stream& in, consumer& at) {
+  encode_progress(scratch_, at);
+  at.journaled();
+  const lsn end = store_->append_state(in.id(), as_bytes(scratch_));
+  at.changed_end = end;
+  in.progress_end = end;
+  return end;
+}
+
+void shard_impl::journal_progress_lazily(stream& in, consumer& at) {
+  if (in.ephemeral() || store_->failed()) {
+    at.journaled();
+    return;
+  }
+  if (!at.dirty()) return;
+  encode_progress(scratch_, at);
+  // Full: stays unjournaled until the next time. A crash before that only forgets delivery counts.
+  if (!journal_of().has_room(scratch_.size())) return;
+  journal_progress(in, at);
+}
+
+task<void> shard_impl::journal_progress_patiently(place held) {
+  journal_progress_lazily(*held.in, *held.at);
+  while (held.at->dirty() && !held.gone()) {
+    auto room = co_await room_for(held.in->config(), progress_bytes(*held.at), true);
+    if (!room) co_return;
+    if (held.at->dirty() && !held.gone()) journal_progress(*held.in, *held.at);
+  }
+}
+
+size_t shard_impl::progress_bytes(const consumer& at, size_t more) {
+  if (!at.journal_whole()) return at.progress_bytes_max(more);
+  constexpr size_t split_run_max = 3 * 10 + 21;  // what one message less may add to the whole state
+  encode_progress(scratch_, at);
+  return scratch_.size() + 64 + more * split_run_max;
+}
+
+// --- unasked ---
+
+void shard_impl::look_after(const place& held, size_t most) {
+  consumer& at = *held.at;
+  if (at.paused()) {
+    const auto wall = trusted_wall();
+    if (wall && *wall >= at.paused_until) {
+      at.paused_until = wall_ms(0);
+      at.stir();
+    }
+  }
+  at.expire(ports_.clock.mono(), ports_.clock.wall(), most);
+  if (!at.dying().empty()) start_burying(held);
+}
+
+void shard_impl::set_alarm(consumer& at) {
+  if (stopping_ || at.deleted || at.in->deleted || !at.alarm) return;
+  constexpr int64_t ns_per_ms = 1'000'000;
+  constexpr int64_t distrust_ms = 1'000;  // while the wall clock is not to be trusted
+  const int64_t now = ports_.clock.mono().raw();
+  if (const auto deadline = at.next_deadline()) at.alarm->by(*deadline);
+  if (at.paused()) {
+    const int64_t left = at.paused_until.raw() - ports_.clock.wall().raw();
+    const int64_t wait = left > 0 ? std::min<int64_t>(left, static_cast<int64_t>(duration_ms_max)) : distrust_ms;
+    at.alarm->by(mono_ns(now + wait * ns_per_ms));
+  }
+  if (at.config().inactive_ms != 0 && at.subscriptions == 0) {
+    at.alarm->by(mono_ns(at.last_used.raw() + static_cast<int64_t>(at.config().inactive_ms) * ns_per_ms));
+  }
+}
+
+void shard_impl::on_alarm(consumer& at) {
+  constexpr size_t deadlines_a_turn = 10'000;  // a million that pass at once must not hold the shard up
+  if (stopping_ || at.deleted || at.in->deleted) return;
+  place held;
+  held.in = stream_ref(at.in);
+  held.at = consumer_ref(&at);
+  look_after(held, deadlines_a_turn);
+  if (at.has_due()) at.stir();
+  journal_progress_lazily(*held.in, at);
+  set_alarm(at);
+}
+
+}  // namespace weir
