@@ -76,6 +76,7 @@ result<shard_impl::publish_needs> shard_impl::look_run(const std::vector<publish
                                              "was stored");
     return publish_needs::durable_bounds;
   }
+  if (!find_replaced(in, to)) return publish_needs::oldest_listed;
   if (in.ephemeral()) return publish_needs::nothing;
   to.bytes = in.run_bytes(to.fields) + together_bytes(run.size(), id_bytes(run));
   return to.bytes <= to.granted || journal_of().has_room(to.bytes) ? publish_needs::nothing : publish_needs::room;
@@ -105,6 +106,11 @@ task<result<void>> shard_impl::admit_run(const std::vector<publish_request>& run
       if (!exact) co_return exact.err();
       continue;
     }
+    if (*needed == publish_needs::oldest_listed) {
+      auto listed = co_await list_oldest(held, to);
+      if (!listed) co_return listed.err();
+      continue;
+    }
     // What the refusal saw may still be lost.
     const error refused = *to.refused;
     auto safe = co_await reached(held->level(), std::max(held->log().last_change(), held->scheduled_change()));
@@ -113,22 +119,51 @@ task<result<void>> shard_impl::admit_run(const std::vector<publish_request>& run
   }
 }
 
-// What the run left over the caps of its subjects, where the next oldest must be read first.
-task<void> shard_impl::cap_subjects(stream_ref in, std::vector<std::string> subjects) {
-  for (const std::string& subject : subjects) {
-    for (;;) {
-      auto exact = co_await in->log().become_exact();
-      if (!exact || in->deleted || in->over_cap(subject) == 0) break;
-      auto room = co_await room_for(in->config(), stream_log::remove_bytes(1), true);
-      if (!room || in->deleted) break;
-      if (!in->log().exact()) continue;
-      // One at a time: there is room for no more.
-      const subject_info* found = in->log().find_subject(subject);
-      if (found == nullptr || in->over_cap(subject) == 0) break;
-      const std::vector<seq_no> oldest(1, found->first);
-      counters_.pruned += in->remove(oldest);
+// The oldest messages at the run's subjects that go by max_msgs_per_subject, the run's own included.
+bool shard_impl::find_replaced(const stream& in, run_admission& to) {
+  to.replaced.clear();
+  const uint64_t cap = in.config().max_msgs_per_subject;
+  if (cap == 0) return true;
+  std::map<std::string_view, std::vector<seq_no>> fresh;
+  seq_no seq = in.log().stats().last;
+  for (const record_fields& fields : to.fields) fresh[fields.subject].push_back(seq = seq.next());
+  for (const auto& [subject, own] : fresh) {
+    const subject_info* line = in.log().find_subject(subject);
+    const uint64_t before = line == nullptr ? 0 : line->count;
+    if (before + own.size() <= cap) continue;
+    const uint64_t excess = before + own.size() - cap;
+    const uint64_t older = std::min(excess, before);
+    if (older == 1) {
+      to.replaced.push_back(line->first);
+    } else if (older > 1) {
+      const auto listed = to.listed.find(subject);
+      const bool current = listed != to.listed.end() && listed->second.count == before &&
+                           listed->second.last == line->last && listed->second.seqs.size() >= older;
+      if (!current) {
+        to.unlisted = subject;
+        to.wanted = static_cast<size_t>(older);
+        return false;
+      }
+      const std::vector<seq_no>& seqs = listed->second.seqs;
+      to.replaced.insert(to.replaced.end(), seqs.begin(), seqs.begin() + static_cast<ptrdiff_t>(older));
     }
+    to.replaced.insert(to.replaced.end(), own.begin(), own.begin() + static_cast<ptrdiff_t>(excess - older));
   }
+  std::sort(to.replaced.begin(), to.replaced.end());
+  return true;
+}
+
+task<result<void>> shard_impl::list_oldest(stream_ref in, run_admission& to) {
+  const std::string subject(to.unlisted);
+  const subject_info* line = in->log().find_subject(subject);
+  run_admission::oldest found;
+  found.count = line->count;
+  found.last = line->last;
+  auto seqs = co_await in->log().sequences_at(subject, seq_no(1), to.wanted);
+  if (!seqs) co_return seqs.err();
+  found.seqs = std::move(*seqs);
+  to.listed[subject] = std::move(found);
+  co_return ok();
 }
 
 task<result<seq_no>> shard_impl::publish_all(std::vector<publish_request> run) {
@@ -147,17 +182,14 @@ task<result<seq_no>> shard_impl::publish_all(std::vector<publish_request> run) {
     extras.items.push_back(item_of(run[i], now));
     extras.items.back().index = static_cast<uint32_t>(i);
   }
-  const stream_log::appended at = append_together(*in, extras, placed.fields, {});
+  departing going;
+  going.replaced = std::move(placed.replaced);
+  const stream_log::appended at = append_together(*in, extras, placed.fields, going);
   const stream::appended done = in->after_run(at, placed.fields);
   counters_.published += run.size();
-  counters_.pruned += done.removed;
+  counters_.pruned += done.removed + going.replaced.size();
   if (!extras.items.empty()) wake(*in);
   co_await settle_append(in, done);
-  if (done.over_cap) {
-    std::vector<std::string> subjects;
-    for (const publish_request& one : run) subjects.emplace_back(one.subject);
-    co_await cap_subjects(in, std::move(subjects));
-  }
   auto safe = co_await reached(in->level(), done.at.end);
   if (!safe) co_return safe.err();
   co_return done.at.seq;

@@ -177,8 +177,9 @@ void shard_impl::release_one(stream& in, const record_fields& fields, const sche
   if (parts.ttl_ms != 0) item.expires_at = wall_ms(now.raw() + static_cast<int64_t>(parts.ttl_ms));
   if (!item.id.empty() || parts.ttl_ms != 0) extras.items.push_back(std::move(item));
   const std::vector<record_fields> run(1, fields);
-  const std::vector<seq_no> released(1, from);
-  const stream_log::appended at = append_together(in, extras, run, released);
+  departing going;
+  going.released.push_back(from);
+  const stream_log::appended at = append_together(in, extras, run, going);
   const stream::appended done = in.after_append(at, fields.subject);
   counters_.pruned += done.removed;
   const stream_ref held(&in);

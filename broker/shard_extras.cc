@@ -74,7 +74,7 @@ task<result<published>> shard_impl::publish_special(const publish_request& reque
   extras.first = in->log().stats().last.next();
   if (!request.message_id.empty() || request.ttl_ms != 0) extras.items.push_back(item_of(request, believed_wall()));
   const std::vector<record_fields> run(1, placed.fields);
-  const stream_log::appended at = append_together(*in, extras, run, {});
+  const stream_log::appended at = append_together(*in, extras, run, departing());
   const stream::appended done = in->after_append(at, placed.fields.subject);
   counters_.pruned += done.removed;
   wake(*in);
@@ -85,19 +85,25 @@ task<result<published>> shard_impl::publish_special(const publish_request& reque
 }
 
 stream_log::appended shard_impl::append_together(stream& in, const message_extras& extras,
-                                                 const std::vector<record_fields>& run,
-                                                 const std::vector<seq_no>& released) {
+                                                 const std::vector<record_fields>& run, const departing& going) {
   std::string entry;
   if (!extras.items.empty() && !in.ephemeral()) entry = encode_entry(extras);
-  const bool grouped = !in.ephemeral() && (!entry.empty() || !released.empty());
+  const bool alone = entry.empty() && going.replaced.empty() && going.released.empty();
+  const bool grouped = !in.ephemeral() && !alone;
   if (grouped) {
-    const size_t removal = released.empty() ? 0 : stream_log::remove_bytes(released.size());
-    const size_t parts = 1u + (entry.empty() ? 0u : 1u) + (released.empty() ? 0u : 1u);
-    journal_of().begin_group(journal::group_bytes(parts, entry.size() + in.log().run_bytes(run) + removal));
+    size_t parts = 1;
+    size_t bytes = in.log().run_bytes(run);
+    for (const size_t more : {entry.size(), stream_log::remove_bytes(going.replaced.size()),
+                              stream_log::remove_bytes(going.released.size())}) {
+      parts += more == 0 ? 0 : 1;
+      bytes += more;
+    }
+    journal_of().begin_group(journal::group_bytes(parts, bytes));
   }
   if (!entry.empty()) store_->append_state(in.id(), as_bytes(entry));
   const stream_log::appended at = in.log().append_run(run, single_node_epoch);
-  if (!released.empty()) in.later->log.remove(released);
+  if (!going.replaced.empty()) in.remove(going.replaced);
+  if (!going.released.empty()) in.later->log.remove(going.released);
   if (grouped) journal_of().end_group();
   in.note(extras, limits_.dedup_ids_max);
   return at;

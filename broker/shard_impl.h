@@ -159,6 +159,7 @@ class shard_impl final : public shard, private store_client {
     existing_stream,
     exact_index,
     replaced_size,     // of the oldest message at the subject
+    oldest_listed,     // of a subject, for a run
     durable_conflict,  // to answer wrong_revision
     durable_bounds,    // to answer stream_full
     room
@@ -188,10 +189,16 @@ class shard_impl final : public shard, private store_client {
   task<result<published>> publish_special(const publish_request& request);
   result<std::optional<publish_needs>> look_special(const publish_request& request, admission& to);
   message_extras::item item_of(const publish_request& request, wall_ms now) const;
-  // One journal entry: the run, what is known of it beside its records, and the removal of those in the schedule that
-  // it replaces. Has room for together_bytes() beside the run.
+  // What goes with a run: messages of the stream that it replaces, and those of the schedule that it delivers. All
+  // live.
+  struct departing {
+    std::vector<seq_no> replaced;
+    std::vector<seq_no> released;
+  };
+  // One journal entry: the run, what is known of it beside its records, and the removal of what goes. Has room for
+  // together_bytes() beside the run.
   stream_log::appended append_together(stream& in, const message_extras& extras, const std::vector<record_fields>& run,
-                                       const std::vector<seq_no>& released);
+                                       const departing& going);
   static size_t together_bytes(size_t messages, size_t id_bytes);
   lsn put_off(stream& in, const publish_request& request, const record_fields& fields);
   schedule& open_schedule(stream& in, stream_id log);
@@ -205,11 +212,23 @@ class shard_impl final : public shard, private store_client {
     size_t bytes = 0;
     size_t granted = 0;
     std::optional<error> refused;  // to be told once what it saw is durable
+    std::vector<seq_no> replaced;  // at its subjects, by their cap; some may be of the run itself
+    // The oldest messages of subjects of which the run replaces more than the first.
+    struct oldest {
+      uint64_t count = 0;  // the subject's line when they were listed
+      seq_no last;
+      std::vector<seq_no> seqs;
+    };
+    std::map<std::string, oldest, std::less<>> listed;
+    std::string_view unlisted;  // subject whose oldest must be listed first, and how many of them
+    size_t wanted = 0;
   };
   result<publish_needs> look_run(const std::vector<publish_request>& run, run_admission& to);
   result<publish_needs> look_at_each(const std::vector<publish_request>& run, run_admission& to);
   task<result<void>> admit_run(const std::vector<publish_request>& run, run_admission& to);
-  task<void> cap_subjects(stream_ref in, std::vector<std::string> subjects);
+  // False: `unlisted` must be listed first.
+  static bool find_replaced(const stream& in, run_admission& to);
+  task<result<void>> list_oldest(stream_ref in, run_admission& to);
 
   // --- shard_due.cc: what expires, what comes due ---
   void on_due();

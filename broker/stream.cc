@@ -38,7 +38,7 @@ stream::appended stream::after_append(const stream_log::appended& at, std::strin
   appended done;
   done.at = at;
   if (!awaiting.empty()) board->appended(*this, subject, at.seq);
-  if (config_.max_msgs_per_subject != 0) done.removed = cap(subject);
+  if (config_.max_msgs_per_subject != 0) done.removed = enforce_subject_cap(subject);
   enforce_limits(done);
   return done;
 }
@@ -48,12 +48,6 @@ stream::appended stream::after_run(const stream_log::appended& at, const std::ve
   done.at = at;
   for (size_t i = 0; i < run.size() && !awaiting.empty(); ++i) {
     board->appended(*this, run[i].subject, seq_no(at.seq.raw() + i));
-  }
-  if (config_.max_msgs_per_subject != 0) {
-    for (const record_fields& fields : run) {
-      done.removed += cap(fields.subject);
-      done.over_cap = done.over_cap || over_cap(fields.subject) != 0;
-    }
   }
   enforce_limits(done);
   return done;
@@ -67,9 +61,8 @@ void stream::enforce_limits(appended& done) {
 }
 
 size_t stream::run_bytes(const std::vector<record_fields>& run) const {
-  constexpr size_t removal_bytes = 48;  // one by the cap of its subject, with its header
-  const size_t removals = config_.max_msgs_per_subject == 0 ? 0 : run.size() * removal_bytes;
-  return log_.run_bytes(run) + removals + retention::room_bytes;
+  const size_t replaced = config_.max_msgs_per_subject == 0 ? 0 : run.size();
+  return log_.run_bytes(run) + stream_log::remove_bytes(replaced) + retention::room_bytes;
 }
 
 // --- discard_new ---
@@ -157,23 +150,12 @@ uint64_t stream::remove_before(seq_no first_kept) {
   return removed;
 }
 
-uint64_t stream::over_cap(std::string_view subject) const {
+uint64_t stream::enforce_subject_cap(std::string_view subject) {
   const subject_info* found = log_.find_subject(subject);
-  const uint64_t cap = config_.max_msgs_per_subject;
-  return found == nullptr || cap == 0 || found->count <= cap ? 0 : found->count - cap;
-}
-
-uint64_t stream::cap(std::string_view subject) {
-  uint64_t removed = 0;
-  for (uint64_t excess = over_cap(subject); excess != 0; --excess) {
-    const subject_info* found = log_.find_subject(subject);
-    if (removed != 0 && !log_.exact()) break;  // which one is the next oldest must be read first
-    one_seq_.assign(1, found->first);
-    const uint64_t gone = remove(one_seq_);
-    if (gone == 0) break;
-    removed += gone;
-  }
-  return removed;
+  if (found == nullptr || found->count <= config_.max_msgs_per_subject) return 0;
+  // One publish can exceed the cap by one message only: it is fixed at creation.
+  one_seq_.assign(1, found->first);
+  return remove(one_seq_);
 }
 
 void stream::note(const message_extras& extras, size_t ids_max) {

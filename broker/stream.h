@@ -50,21 +50,16 @@ class stream final : public local_counted {
     stream_log::appended at;
     uint64_t removed = 0;     // by the subject's cap and the limits
     bool needs_load = false;  // limits could not be decided: prune
-    bool over_cap = false;    // so the cap of some subject of a run: cap()
   };
   // Has journal room for publish_bytes(). What is appended by whom ever (a dead letter, a scheduled message) comes
   // through here; on a stream with discard_new after fits() said yes.
   appended append(const record_fields& fields, uint64_t epoch);
 
   // What append() does after the append itself, for those who put it into a journal group. Has journal room for
-  // publish_bytes() of the message, or run_bytes() of the run.
+  // publish_bytes() of the message, or run_bytes() of the run. What a run replaces at its subjects is gone already.
   appended after_append(const stream_log::appended& at, std::string_view subject);
   appended after_run(const stream_log::appended& at, const std::vector<record_fields>& run);
   size_t run_bytes(const std::vector<record_fields>& run) const;
-  // Removes what the subject has over its cap, as far as the index knows; resolves with how many went. Journal room:
-  // over_cap() removals.
-  uint64_t cap(std::string_view subject);
-  uint64_t over_cap(std::string_view subject) const;
 
   // What is known of messages beside their records: ids, expiries. Before or after they are in the log.
   void note(const message_extras& extras, size_t ids_max);
@@ -124,6 +119,7 @@ class stream final : public local_counted {
   bool deleted = false;
 
  private:
+  uint64_t enforce_subject_cap(std::string_view subject);
   void enforce_limits(appended& done);
 
   const stream_id id_;
