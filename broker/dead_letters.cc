@@ -49,22 +49,31 @@ void shard_impl::retry_burying() {
 
 task<void> shard_impl::bury(place held) {
   consumer& at = *held.at;
+  bool room = true;
+  while (room && !held.gone() && !stopping_ && !at.dying().empty()) {
+    room = co_await bury_some(held);
+    // Somebody must ask for it, or the batch is only written, and nobody sees the letters yet.
+    auto safe = co_await reached(held.in->level(), held.in->log().last_change());
+    room = room && safe;
+  }
+  at.burying = false;
+  if (!at.dying().empty() && !held.gone()) unburied_.push_back(held);
+}
+
+task<bool> shard_impl::bury_some(place held) {
+  std::vector<dying_message>& dying = held.at->dying();
+  const uint64_t resets = held.at->resets;
+  bool room = true;
   size_t next = 0;
-  while (!held.gone() && !stopping_ && next < at.dying().size()) {
-    const dying_message one = at.dying()[next];
-    const uint64_t resets = at.resets;
-    const bool buried = co_await bury_one(held, one);
-    if (at.resets != resets) {
-      next = 0;
-      continue;
-    }
-    if (!buried) break;
+  while (next < dying.size() && !held.gone() && !stopping_) {
+    const dying_message one = dying[next];
+    room = co_await bury_one(held, one);
+    if (held.at->resets != resets) co_return true;  // these are not its any more
+    if (!room) break;
     ++next;
   }
-  std::vector<dying_message>& dying = at.dying();
-  dying.erase(dying.begin(), dying.begin() + static_cast<ptrdiff_t>(std::min(next, dying.size())));
-  at.burying = false;
-  if (!dying.empty() && !held.gone()) unburied_.push_back(held);
+  dying.erase(dying.begin(), dying.begin() + static_cast<ptrdiff_t>(next));
+  co_return room;
 }
 
 task<bool> shard_impl::bury_one(place held, dying_message one) {
@@ -100,10 +109,13 @@ task<bool> shard_impl::bury_one(place held, dying_message one) {
   fields.subject = subject;
   fields.time = ports_.clock.wall();
   if (!in.ephemeral() && store_->full()) co_return false;
-  const size_t beside = finish_bytes(held, 1) + 2 * entry_overhead;
-  auto admitted = co_await admit_append(held.in, fields, beside);
-  if (!admitted) co_return false;
-  if (held.gone() || !is_dying(at, one.seq)) co_return true;
+  size_t beside = 0;
+  while (finish_bytes(held, 1) + 2 * entry_overhead > beside) {
+    beside = finish_bytes(held, 1) + 2 * entry_overhead;
+    auto admitted = co_await admit_append(held.in, fields, beside);
+    if (!admitted) co_return false;
+    if (held.gone() || !is_dying(at, one.seq)) co_return true;
+  }
   const stream::appended done = in.append(fields, single_node_epoch);
   counters_.pruned += done.removed;
   ++counters_.dead_lettered;

@@ -64,7 +64,7 @@ task<result<consumer_info>> shard_impl::create_consumer(std::string stream_name,
     auto found = co_await existing(stream_name);
     if (!found) co_return found.err();
     in = *found;
-    auto config = effective(given, in->accepted());
+    auto config = effective(given, in->accepted(), limits_.pending_max);
     if (!config) co_return config.err();
     if (const auto at = in->consumers.find(config->name); at != in->consumers.end()) {
       const consumer_ref other = at->second;
@@ -78,6 +78,7 @@ task<result<consumer_info>> shard_impl::create_consumer(std::string stream_name,
                                                    ", at most " + std::to_string(limits_.consumers_max) +
                                                    " are allowed (consumers_max)");
     }
+    if (auto fine = check_overlap(*in, *config); !fine) co_return fine.err();
     auto start = co_await start_of(in, *config);
     if (!start) co_return start.err();
     record.number = in->next_consumer;
@@ -88,7 +89,7 @@ task<result<consumer_info>> shard_impl::create_consumer(std::string stream_name,
     auto room = co_await room_for(in->config(), entry.size() + 8, false);
     if (!room) co_return room.err();
     const bool unchanged = !in->deleted && record.number == in->next_consumer;
-    if (unchanged && !in->consumers.contains(record.config.name)) break;
+    if (unchanged && !in->consumers.contains(record.config.name) && check_overlap(*in, record.config)) break;
   }
   ++in->next_consumer;
   const consumer_ref added = make_local<consumer>(record.number, record.config, record.created_at, record.next);
@@ -111,30 +112,13 @@ task<result<consumer_info>> shard_impl::create_consumer(std::string stream_name,
 task<result<void>> shard_impl::delete_consumer(std::string stream_name, std::string name) {
   const request_count::guard inside(requests_);
   if (stopping_) co_return unavailable();
-  place held;
-  std::string entry;
   for (;;) {
-    auto found = co_await existing(stream_name, name);
-    if (!found) co_return found.err();
-    held = *found;
-    entry = encode_entry(consumer_deleted{held.at->number()});
-    auto room = co_await room_for(held.in->config(), entry.size(), true);
-    if (!room) co_return room.err();
-    if (!held.gone()) break;
+    auto held = co_await existing(stream_name, name);
+    if (!held) co_return held.err();
+    auto removed = co_await remove_consumer(*held, false);
+    if (!removed) co_return removed.err();
+    if (*removed) co_return ok();
   }
-  held.at->deleted = true;
-  held.in->consumers.erase(name);
-  std::function<void()> revert = [held] {
-    held.at->deleted = false;
-    held.in->consumers[held.at->config().name] = held.at;
-  };
-  const lsn end = append_control(*held.in, entry, std::move(revert));
-  if (held.in->config().policy == retention_policy::interest) background_.spawn(drop_unwanted(held.in));
-  auto safe = co_await reached(durability::fsync, end);
-  if (!safe) co_return safe.err();
-  dismiss(*held.at);
-  announce(watch_kind::consumer_deleted, stream_name, name);
-  co_return ok();
 }
 
 task<result<consumer_info>> shard_impl::get_consumer(std::string stream_name, std::string name) {

@@ -301,9 +301,29 @@ class shard_impl final : public shard, private store_client {
   // Nothing at once if it is not delivered any more.
   task<result<void>> give_up(place held, seq_no seq, park_reason reason);
 
+  // --- shard_parked.cc ---
+  task<result<void>> read_parked(place held, parked_page& page);
+  void forget_parked(const place& held, const std::vector<seq_no>& seqs);
+  // Of the whole state, so many messages more or less pending.
+  size_t whole_bytes(const consumer& at, size_t more) const;
+  // Journals the whole state after a change of much of it; `before` is what it was.
+  lsn journal_whole(const place& held, const consumer_record& before);
+  void reload(stream& in, consumer& at, const consumer_record& record);
+
+  // --- shard_consumer_changes.cc ---
+  result<void> check_overlap(const stream& in, const consumer_config& config) const;
+  lsn change_settings(const place& held, const consumer_config& config, wall_ms paused_until);
+  size_t settings_bytes(const consumer_config& config) const;
+  task<result<seq_no>> reset_to(stream_ref in, reset_target to);
+  bool is_unused(consumer& at);
+  task<void> expire_consumer(place held);
+  // False: it was deleted by another, or used meanwhile.
+  task<result<bool>> remove_consumer(place held, bool only_if_unused);
+
   // --- dead_letters.cc ---
   void start_burying(const place& held);
   task<void> bury(place held);
+  task<bool> bury_some(place held);
   // False: not now.
   task<bool> bury_one(place held, dying_message one);
   void retry_burying();
@@ -327,6 +347,7 @@ class shard_impl final : public shard, private store_client {
   void apply_to(stream_id id, const consumer_state& entry);
   void apply_to(stream_id id, const consumer_deleted& entry);
   void apply_to(stream_id id, const consumer_progress& entry);
+  void apply_to(stream_id id, const consumer_settings& entry);
   void apply_to(stream_id id, const message_extras& entry);
   void apply_to(stream_id id, const ids_forgotten& entry);
   void apply_to(stream_id id, const schedule_created& entry);

@@ -246,6 +246,17 @@ void shard_impl::apply_to(stream_id id, const consumer_progress& entry) {
   }
 }
 
+void shard_impl::apply_to(stream_id id, const consumer_settings& entry) {
+  stream* in = find(id);
+  if (in == nullptr) return;
+  for (const auto& [name, at] : in->consumers) {
+    if (at->number() != entry.consumer.number || name != entry.consumer.config.name) continue;
+    at->set_config(entry.consumer.config);
+    at->paused_until = entry.consumer.paused_until;
+    return;
+  }
+}
+
 void shard_impl::apply_to(stream_id id, const message_extras& entry) {
   if (stream* in = find(id)) in->note(entry, limits_.dedup_ids_max);
 }

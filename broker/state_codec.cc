@@ -17,9 +17,10 @@ enum class kind : uint8_t {
   consumer_state = 4,
   consumer_deleted = 5,
   consumer_progress = 6,
-  message_extras = 7,
-  ids_forgotten = 8,
-  schedule_created = 9,
+  consumer_settings = 7,
+  message_extras = 8,
+  ids_forgotten = 9,
+  schedule_created = 10,
 };
 
 error damaged(const char* what) {
@@ -158,6 +159,10 @@ struct entry_writer {
   }
   void operator()(const consumer_progress& entry) const {
     put_progress(to, entry.number, entry.next, entry.dropped, entry.delta);
+  }
+  void operator()(const consumer_settings& entry) const {
+    put_header(to, kind::consumer_settings);
+    put_consumer(to, entry.consumer);
   }
   void operator()(const message_extras& entry) const {
     put_header(to, kind::message_extras);
@@ -476,6 +481,9 @@ result<state_entry> decode_entry(byte_span bytes) {
       break;
     case kind::consumer_progress:
       entry = get_progress(from);
+      break;
+    case kind::consumer_settings:
+      entry = consumer_settings{get_consumer(from)};
       break;
     case kind::message_extras:
       entry = get_message_extras(from);

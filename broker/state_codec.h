@@ -12,12 +12,13 @@
 //     5 consumer_deleted  number
 //     6 consumer_progress number, next, dropped, runs (delivered since), count, count x seq (acknowledged), and, if any
 //             was given up, dying, parked
-//     7 message_extras    flag scheduled, first seq, count, count x { index (seq - first), text message id (empty:
+//     7 consumer_settings consumer block of which only config and paused_until_ms count
+//     8 message_extras    flag scheduled, first seq, count, count x { index (seq - first), text message id (empty:
 //             none), signed time of the publish (0 without id), signed expires_at (0: never) }; one journal group with
 //             the records it speaks of
-//     8 ids_forgotten     flag scheduled, seq (ids of live messages below it), count, count x seq; one journal group
+//     9 ids_forgotten     flag scheduled, seq (ids of live messages below it), count, count x seq; one journal group
 //             with the removal
-//     9 schedule_created  stream id of the schedule's log
+//    10 schedule_created  stream id of the schedule's log
 //   stream    block { signed created_at_ms, text name, count x filter text, u8 policy, max_age_ms, max_msgs, max_bytes
 //             (0 = none), flag strict, block_size, max_msg_bytes, flag ephemeral, max_msgs_per_subject, u8 level, count
 //             x metadata (text key, text value), flag discard_new, flag discard_new_per_subject, dedup_window_ms }; the
@@ -89,6 +90,9 @@ struct consumer_progress {
   uint64_t dropped = 0;
   consumer_delta delta;
 };
+struct consumer_settings {
+  consumer_record consumer;
+};
 // What the records of a run do not say themselves.
 struct message_extras {
   struct item {
@@ -110,7 +114,7 @@ struct schedule_created {
   stream_id log;
 };
 using state_entry = std::variant<stream_created, stream_deleted, stream_updated, consumer_state, consumer_deleted,
-                                 consumer_progress, message_extras, ids_forgotten, schedule_created>;
+                                 consumer_progress, consumer_settings, message_extras, ids_forgotten, schedule_created>;
 
 struct stream_snapshot {
   stream_id id;

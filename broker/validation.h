@@ -24,10 +24,16 @@ result<void> check_name(std::string_view name, std::string_view field);
 // The effective config: defaults filled in, bounds of 0 left out. invalid_config.
 result<stream_config> effective(stream_config config);
 // The same for a consumer of a stream that accepts `accepted`.
-result<consumer_config> effective(consumer_config config, const subject_filter& accepted);
+result<consumer_config> effective(consumer_config config, const subject_filter& accepted,
+                                  uint64_t pending_max = broker_limits().pending_max);
 
 // The config after the update. invalid_config, immutable_field.
 result<stream_config> updated(const stream_config& before, const stream_update& update);
+
+// A consumer's config after the update: what is absent stays as it is shown, and the whole must be a config that could
+// be created so. invalid_config.
+result<consumer_config> updated(const consumer_config& before, const consumer_update& update,
+                                const subject_filter& accepted, uint64_t pending_max);
 
 // The level a config means.
 durability level_of(const stream_config& config);
