@@ -154,7 +154,11 @@ task<result<void>> shard_impl::deliver_new(place held, budget& left, fetch_outco
   while (more && left.messages != 0 && left.bytes != 0 && at.room() != 0) {
     const seq_no from = log.next_live(at.next());
     const seq_no to = log.last_visible();
-    if (from > to || at.next() > to) break;
+    if (at.next() > to) break;
+    if (from > to) {
+      at.advance(to.next());  // nothing live is left: whoever waits must not look again
+      break;
+    }
     const std::shared_ptr<const subject_filter> filter = at.filter();
     scan_request wanted;
     wanted.from = from;

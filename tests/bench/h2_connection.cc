@@ -55,6 +55,10 @@ int connect_to(const std::string& target) {
 
 }  // namespace
 
+void call_sink::streamed(uint64_t, byte_span) {
+  stop_bench("a streaming answer nobody waits for");
+}
+
 h2_connection::h2_connection(const std::string& target)
     : authority_(target), socket_(connect_to(target)), input_(input_bytes), streams_(streams_ring) {
   output_ = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -95,6 +99,8 @@ bool h2_connection::start(std::string_view path, byte_span message, uint64_t tag
   fresh.id = next_id_;
   fresh.tag = tag;
   fresh.grpc_status = -1;
+  fresh.streaming = false;
+  fresh.unacknowledged = 0;
   fresh.response.clear();
   fresh.status_message.clear();
   if (path != block_path_ || block_inserted_ != encoder_.inserted()) {
@@ -114,6 +120,13 @@ bool h2_connection::start(std::string_view path, byte_span message, uint64_t tag
   send_window_ -= static_cast<int64_t>(body);
   next_id_ += 2;
   ++open_;
+  return true;
+}
+
+bool h2_connection::start_streaming(std::string_view path, byte_span message, uint64_t tag) {
+  uint32_t id = next_id_;
+  if (!start(path, message, tag)) return false;
+  at(id).streaming = true;
   return true;
 }
 
@@ -137,11 +150,14 @@ void h2_connection::receive(call_sink& sink) {
   for (frame got{}; take_frame(used, got);) handle(got, sink);
   std::memmove(input_.data(), input_.data() + used, input_size_ - used);
   input_size_ -= used;
-  if (unacknowledged_ > receive_window / 2) {
-    put_frame_header(4, frame_window_update, 0, 0);
-    put_u32(static_cast<uint32_t>(unacknowledged_));
-    unacknowledged_ = 0;
-  }
+  open_window(0, unacknowledged_);
+}
+
+void h2_connection::open_window(uint32_t id, size_t& unacknowledged) {
+  if (unacknowledged <= receive_window / 2) return;
+  put_frame_header(4, frame_window_update, 0, id);
+  put_u32(static_cast<uint32_t>(unacknowledged));
+  unacknowledged = 0;
 }
 
 bool h2_connection::take_frame(size_t& offset, frame& out) const {
@@ -190,8 +206,31 @@ void h2_connection::on_data(const frame& got, call_sink& sink) {
   unacknowledged_ += got.payload.size();
   stream& to = at(got.id);
   if (to.id != got.id) stop_bench("data for a call that is not open");
-  to.response.append(as_text(got.payload));
+  if (to.streaming) {
+    take_messages(to, got.payload, sink);
+    to.unacknowledged += got.payload.size();
+    open_window(got.id, to.unacknowledged);
+  } else {
+    to.response.append(as_text(got.payload));
+  }
   if ((got.flags & flag_end_stream) != 0) end(to, sink);
+}
+
+void h2_connection::take_messages(stream& to, byte_span received, call_sink& sink) {
+  byte_span left = received;
+  if (!to.response.empty()) {
+    to.response.append(as_text(received));
+    left = as_bytes(to.response);
+  }
+  while (left.size() >= grpc_prefix_bytes) {
+    size_t size = get_u32(left.data() + 1);
+    if (left[0] != 0) stop_bench("the server sent a compressed message");
+    if (left.size() < grpc_prefix_bytes + size) break;
+    sink.streamed(to.tag, left.subspan(grpc_prefix_bytes, size));
+    left = left.subspan(grpc_prefix_bytes + size);
+  }
+  std::string rest(as_text(left));
+  to.response.swap(rest);
 }
 
 void h2_connection::on_headers(const frame& got, call_sink& sink) {

@@ -1,4 +1,5 @@
-// A gRPC client's side of one HTTP/2 connection, for benchmarks: unary calls over one blocking TCP socket.
+// A gRPC client's side of one HTTP/2 connection, for benchmarks: unary and server-streaming calls over one blocking TCP
+// socket.
 //
 // Why not gRPC's own client: it takes more processor time a call than the server under test, so on a machine that both
 // share it would measure itself. This one costs a few microseconds a call. Clear text only; no Huffman, no
@@ -29,6 +30,8 @@ struct call_answer {
 class call_sink {
  public:
   virtual void done(const call_answer& answer) = 0;
+  // The next message of a call begun with start_streaming(); valid during the call.
+  virtual void streamed(uint64_t tag, byte_span message);
 
  protected:
   ~call_sink() = default;
@@ -43,6 +46,8 @@ class h2_connection {
 
   // Puts a call into the output; false if flow control does not allow it before more was received.
   bool start(std::string_view path, byte_span message, uint64_t tag);
+  // The same for a call whose answers come one by one; done() ends it, without a response.
+  bool start_streaming(std::string_view path, byte_span message, uint64_t tag);
   // Writes the output, all of it.
   void flush();
   // Waits for one read's worth of bytes and tells the sink of every call that ended in it, who may start() new ones.
@@ -56,7 +61,9 @@ class h2_connection {
     uint32_t id = 0;  // 0: free
     uint64_t tag = 0;
     int grpc_status = -1;
-    std::string response;
+    bool streaming = false;
+    size_t unacknowledged = 0;  // received data not given back to the stream's window; streaming only
+    std::string response;       // of a streaming call: a message whose end has not come
     std::string status_message;
   };
   struct frame {
@@ -72,6 +79,8 @@ class h2_connection {
   bool take_frame(size_t& offset, frame& out) const;
   void handle(const frame& got, call_sink& sink);
   void on_data(const frame& got, call_sink& sink);
+  void take_messages(stream& to, byte_span received, call_sink& sink);
+  void open_window(uint32_t id, size_t& unacknowledged);
   void on_headers(const frame& got, call_sink& sink);
   void on_settings(const frame& got);
   void end(stream& ended, call_sink& sink);

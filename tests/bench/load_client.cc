@@ -30,11 +30,11 @@ load_round load_client::run(const load_method& method, unsigned in_flight, std::
   return std::move(round_);
 }
 
-load_round load_client::run_count(const load_method& method, uint64_t count) {
+load_round load_client::run_count(const load_method& method, uint64_t count, unsigned in_flight) {
   measure_from_ = clock::now();
   end_ = clock::time_point::max();
   starts_left_ = count;
-  begin(method, 1);
+  begin(method, in_flight);
   while (open_ != 0 || !waiting_.empty()) receive_some();
   round_.seconds = std::chrono::duration<double>(clock::now() - measure_from_).count();
   return std::move(round_);

@@ -39,8 +39,8 @@ class load_client final : private call_sink {
   // the last of them has ended.
   load_round run(const load_method& method, unsigned in_flight, std::chrono::nanoseconds ramp,
                  std::chrono::nanoseconds duration);
-  // One call after the other, `count` times.
-  load_round run_count(const load_method& method, uint64_t count);
+  // `count` calls, so many of them open at a time: by default one after the other.
+  load_round run_count(const load_method& method, uint64_t count, unsigned in_flight = 1);
 
  private:
   using clock = std::chrono::steady_clock;

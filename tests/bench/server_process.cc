@@ -40,13 +40,7 @@ std::string first_line(const fs::path& file) {
 // In the child, before the server runs: only async-signal-safe calls.
 [[noreturn]] void become_server(const server_settings& settings, char* const* arguments, int output) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (settings.cpu) {
-    pin_this_process(*settings.cpu);
-  } else {
-    cpu_set_t all;
-    std::memset(&all, 0xff, sizeof all);
-    (void)::sched_setaffinity(0, sizeof all, &all);  // not what the benchmark allows itself
-  }
+  allow_cpus(settings.cpu);
   ::dup2(output, STDOUT_FILENO);
   if (settings.quiet) {
     int nowhere = ::open("/dev/null", O_WRONLY);
@@ -164,11 +158,7 @@ double server_process::cpu_seconds() const {
 }
 
 uint64_t server_process::resident_bytes() const {
-  std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmRSS:")) return std::stoull(line.substr(6)) * 1024;
-  }
-  stop_bench("the server is gone");
+  return resident_bytes_of(pid_);
 }
 
 std::optional<double> server_process::metric(const std::string& name) const {
@@ -179,6 +169,21 @@ std::optional<double> server_process::metric(const std::string& name) const {
     sum = sum.value_or(0) + std::stod(line.substr(line.rfind(' ')));
   }
   return sum;
+}
+
+uint64_t resident_bytes_of(pid_t process) {
+  std::ifstream status("/proc/" + std::to_string(process) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmRSS:")) return std::stoull(line.substr(6)) * 1024;
+  }
+  stop_bench("the server is gone");
+}
+
+void allow_cpus(std::optional<int> only) {
+  if (only) return pin_this_process(*only);
+  cpu_set_t all;
+  std::memset(&all, 0xff, sizeof all);
+  (void)::sched_setaffinity(0, sizeof all, &all);
 }
 
 void pin_this_process(int cpu) {

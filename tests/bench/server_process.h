@@ -53,5 +53,9 @@ class server_process {
 
 // Allows the calling process only this processor.
 void pin_this_process(int cpu);
+// In a child before it becomes a server: this processor, or any, whatever the benchmark allows itself. Calls only what
+// is safe there.
+void allow_cpus(std::optional<int> only);
+uint64_t resident_bytes_of(pid_t process);
 
 }  // namespace weir

@@ -284,5 +284,20 @@ TEST_CASE("subscriptions: ten thousand come and go, nothing is left and nobody i
   CHECK(world.fetch("s", "c").size() == 40);
 }
 
+TEST_CASE("subscriptions: whoever waits where everything ahead was purged, waits") {
+  shard_fixture world;
+  world.start();
+  world.create("s");
+  world.publish_many("s", "a", 3);
+  REQUIRE(world.run(world.now->purge({"s", "", 0, 0})));
+  world.consume("s", "c");
+  subscriber client(world, "s", "c");
+  client.ask();
+  world.settle();  // once turned for ever
+  CHECK(client.waits());
+  world.publish("s", "a");
+  CHECK(client.got() == shown{"4"});
+}
+
 }  // namespace
 }  // namespace weir

@@ -142,7 +142,7 @@ class Kill9(unittest.TestCase):
                     thread.stopping = True
                 for thread in [*publishers, acker]:
                     thread.join()
-                self.close_channels(broker)
+                broker.close_channels()
                 self.assertEqual(ledger.faults + acker.faults, [], f'cycle {cycle}')
                 before = time.monotonic()
                 broker.start()
@@ -168,11 +168,6 @@ class Kill9(unittest.TestCase):
             self.assertTrue(stub.CreateStream(pb.CreateStreamRequest(config=config)).success)
         config = pb.ConsumerConfigPb(name='acker', ack_wait_ms=600_000, max_deliver=1_000_000)
         self.assertTrue(stub.CreateConsumer(pb.CreateConsumerRequest(stream=stream_name(0), config=config)).success)
-
-    def close_channels(self, broker):
-        for channel in broker.channels:
-            channel.close()
-        broker.channels.clear()
 
     def check(self, stub, ledger, stream, after, seen):
         """Reads a stream behind sequence `after`: no gap, nothing invented, nothing twice, all acknowledged there."""

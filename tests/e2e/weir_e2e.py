@@ -34,6 +34,11 @@ SMALL_STORAGE = ['--journal-segment-bytes', str(1 << 20), '--journal-batch-bytes
 
 
 def _make_stubs():
+    descriptors = 'grpc_services.bin'
+    made = os.environ.get('WEIR_E2E_STUBS')
+    if made:  # by the process that started this one
+        sys.path.insert(0, made)
+        return os.path.join(made, descriptors)
     folder = tempfile.mkdtemp(prefix='weir-e2e-stubs-')
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     plugin = shutil.which('grpc_python_plugin')
@@ -42,12 +47,12 @@ def _make_stubs():
                     'weir/v1/admin.proto', 'weir/v1/broker.proto'],
                    cwd=f'{ROOT}/proto', check=True)
     # Packages named grpc.* would hide the library: these are read as descriptors, not as modules.
-    descriptors = os.path.join(folder, 'grpc_services.bin')
-    subprocess.run(['protoc', f'-I{ROOT}/proto', '--include_imports', f'--descriptor_set_out={descriptors}',
+    subprocess.run(['protoc', f'-I{ROOT}/proto', '--include_imports', f'--descriptor_set_out={folder}/{descriptors}',
                     'grpc/health/v1/health.proto', 'grpc/reflection/v1/reflection.proto',
                     'grpc/reflection/v1alpha/reflection.proto'], cwd=f'{ROOT}/proto', check=True)
     sys.path.insert(0, folder)
-    return descriptors
+    os.environ['WEIR_E2E_STUBS'] = folder
+    return os.path.join(folder, descriptors)
 
 
 DESCRIPTORS = _make_stubs()
@@ -66,6 +71,16 @@ def seed():
     chosen = int(os.environ.get('WEIR_SEED', random.SystemRandom().getrandbits(32)))
     print(f'WEIR_SEED={chosen}', flush=True)
     return chosen
+
+
+def connect(address, *more):
+    """A channel with a connection of its own; `more` are gRPC's options."""
+    # The least backoff is also how long a connection may take: a busy machine needs its time.
+    options = [('grpc.use_local_subchannel_pool', 1), ('grpc.max_receive_message_length', -1),
+               ('grpc.max_send_message_length', -1), ('grpc.enable_http_proxy', 0),
+               ('grpc.initial_reconnect_backoff_ms', 50), ('grpc.min_reconnect_backoff_ms', 20_000),
+               ('grpc.max_reconnect_backoff_ms', 200)]
+    return grpc.insecure_channel(address, options=[*options, *more])
 
 
 class Broker:
@@ -109,14 +124,14 @@ class Broker:
             return file.read()
 
     def channel(self):
-        # The least backoff is also how long a connection may take: a busy machine needs its time.
-        options = [('grpc.use_local_subchannel_pool', 1), ('grpc.max_receive_message_length', -1),
-                   ('grpc.max_send_message_length', -1), ('grpc.enable_http_proxy', 0),
-                   ('grpc.initial_reconnect_backoff_ms', 50), ('grpc.min_reconnect_backoff_ms', 20_000),
-                   ('grpc.max_reconnect_backoff_ms', 200)]
-        channel = grpc.insecure_channel(self.address, options=options)
+        channel = connect(self.address)
         self.channels.append(channel)
         return channel
+
+    def close_channels(self):
+        for channel in self.channels:
+            channel.close()
+        self.channels.clear()
 
     def streams(self):
         return rpc.WaymakerStreamsServiceStub(self.channel())
@@ -157,8 +172,7 @@ class Broker:
             return int(re.search(r'VmRSS:\s+(\d+) kB', file.read())[1]) * 1024
 
     def discard(self):
-        for channel in self.channels:
-            channel.close()
+        self.close_channels()
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
