@@ -41,6 +41,7 @@ class shard_impl::open_subscription final : public subscription,
   struct line_awaiter {
     open_subscription& self;
     bool in_front;
+    int vain;  // times it was woken and found nothing
     bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> caller);
     void await_resume() const noexcept {}

@@ -24,7 +24,7 @@ lsn shard_impl::finish(const place& held, const std::vector<seq_no>& seqs) {
   std::vector<pending_set::entry> before;
   for (const seq_no seq : seqs) before.push_back(held.at->acknowledge(seq));
   counters_.acked += seqs.size();
-  if (removes) in.remove_done(seqs);
+  if (removes) in.remove(seqs);
   if (in.ephemeral()) {
     held.at->journaled();
     return lsn();

@@ -152,7 +152,7 @@ void shard_impl::forget_parked(const place& held, const std::vector<seq_no>& seq
   for (const seq_no seq : seqs) before.push_back(held.at->parked().by_seq().at(seq));
   held.at->drop_parked(seqs);
   const bool removes = held.in->config().policy == retention_policy::work_queue;
-  if (removes) held.in->remove_done(seqs);
+  if (removes) held.in->remove(seqs);
   if (held.in->ephemeral()) {
     held.at->journaled();
     return;

@@ -16,8 +16,10 @@ void shard_impl::open_subscription::line_awaiter::await_suspend(std::coroutine_h
   consumer& at = *self.held_.at;
   self.waiter_.caller = caller;
   self.owner_->board_.get_in_line(*self.held_.in, at, self.waiter_, in_front);
-  // What happened since it looked may have found nobody waiting.
-  if (at.may_deliver(self.held_.in->log().last_visible())) at.stir();
+  // What happened since it looked may have found nobody waiting. Not again and again: a look that finds nothing where
+  // something seems to be must not keep the shard busy.
+  constexpr int looks_in_vain_max = 2;
+  if (vain <= looks_in_vain_max && at.may_deliver(self.held_.in->log().last_visible())) at.stir();
 }
 
 task<result<fetch_outcome>> shard_impl::open_subscription::next(uint32_t messages_max, size_t bytes_max,
@@ -53,6 +55,7 @@ task<result<fetch_outcome>> shard_impl::open_subscription::wait_for_messages(uin
   shard_impl& owner = *owner_;
   consumer& at = *held_.at;
   bool woken = false;
+  int vain = 0;  // looks that found nothing
   for (;;) {
     if (ended_) {
       at.stir();  // whoever woke this one meant somebody
@@ -75,8 +78,9 @@ task<result<fetch_outcome>> shard_impl::open_subscription::wait_for_messages(uin
       }
       if (held_.gone() || ended_) continue;
       if (over_) co_return taken;
+      ++vain;
     }
-    line_awaiter in_line{*this, woken};
+    line_awaiter in_line{*this, woken, vain};
     co_await in_line;
     woken = true;
   }

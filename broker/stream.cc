@@ -203,15 +203,6 @@ stream_info stream::info() const {
   return all;
 }
 
-void stream::remove_done(const std::vector<seq_no>& seqs) {
-  const uint64_t bytes_before = log_.stats().bytes;
-  log_.remove(seqs);
-  if (seqs.size() == 1) retention_.note_removed(seqs.front(), bytes_before - log_.stats().bytes);
-  for (const auto& [name, one] : consumers) {
-    for (const seq_no seq : seqs) one->forget(seq);
-  }
-}
-
 consumer_info stream::info_of(consumer& one) const {
   consumer_info all;
   all.config = one.config();

@@ -99,8 +99,6 @@ class stream final : public local_counted {
 
   stream_info info() const;
   consumer_info info_of(consumer& one) const;
-  // Acknowledged on a work queue; has journal room.
-  void remove_done(const std::vector<seq_no>& seqs);
 
   // Those for whose messages somebody waits, and whom an append tells of itself.
   std::vector<consumer*> awaiting;
