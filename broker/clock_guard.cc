@@ -10,6 +10,11 @@ bool near(int64_t left, int64_t right) {
 
 }  // namespace
 
+wall_ms clock_guard::believed(mono_ns mono, wall_ms wall) {
+  const std::optional<wall_ms> now = trusted(mono, wall);
+  return now ? *now : wall_ms(trusted_offset_ms_ + mono.raw() / 1'000'000);
+}
+
 std::optional<wall_ms> clock_guard::trusted(mono_ns mono, wall_ms wall) {
   const int64_t mono_ms = mono.raw() / 1'000'000;
   const int64_t offset = wall.raw() - mono_ms;

@@ -19,6 +19,9 @@ class clock_guard {
 
   // The wall time to judge ages by, or nullopt while the clock is not to be trusted. Call it at every sweep.
   std::optional<wall_ms> trusted(mono_ns mono, wall_ms wall);
+  // What to note down as now: the same, and while the clock is not to be trusted what it would show without the jump,
+  // so that nothing noted then is early or late once it is back.
+  wall_ms believed(mono_ns mono, wall_ms wall);
 
  private:
   bool started_ = false;

@@ -11,7 +11,6 @@
 namespace weir {
 namespace {
 
-constexpr uint64_t single_node_epoch = 0;
 constexpr size_t entry_overhead = 64;  // of a further journal entry in a batch
 
 std::string told_headers(const record_view& dead, const std::string& stream_name, const consumer& by, uint32_t count,

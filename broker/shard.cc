@@ -13,6 +13,7 @@ result<std::unique_ptr<shard>> shard::open(const shard_ports& ports, std::string
 shard_impl::~shard_impl() {
   tick_.stop();
   sweep_.stop();
+  alarm_.stop();
 }
 
 // --- deadlines ---
@@ -31,17 +32,28 @@ void shard_impl::repeating::expired() {
 void shard_impl::on_tick() {
   store_->tick();
   sweep_leaving();
+  on_due();  // what could not be done when it was due; and the wall clock may have been set
   retry_burying();
   for (open_subscription* one : subscriptions_) one->look_again();
 }
 
 void shard_impl::on_sweep() {
-  if (!trusted_wall()) return;
+  const bool ages = trusted_wall().has_value();
   std::vector<stream_ref> aging;
+  std::vector<stream_ref> unwanted;
   for (const auto& [id, one] : by_id_) {
-    if (one->limits().has_age() && !one->pruning.held()) aging.push_back(one);
+    if (ages && one->limits().has_age() && !one->pruning.held()) aging.push_back(one);
+    if (one->config().policy == retention_policy::interest && one->log().stats().count != 0) unwanted.push_back(one);
   }
   for (const stream_ref& one : aging) background_.spawn(prune_in_background(one, true));
+  for (const stream_ref& one : unwanted) background_.spawn(drop_unwanted(one));
+}
+
+task<void> shard_impl::drop_unwanted(stream_ref in) {
+  if (in->deleted || in->unwanted_before() <= in->log().stats().first) co_return;
+  auto room = co_await room_for(in->config(), stream_log::remove_bytes(1), true);
+  if (!room || in->deleted) co_return;
+  counters_.pruned += in->remove_before(in->unwanted_before());
 }
 
 task<uint64_t> shard_impl::prune(stream_ref in, bool ages) {
@@ -91,6 +103,7 @@ void shard_impl::sweep_leaving() {
   const lsn durable_end = journal_of().durable_end();
   std::erase_if(leaving_, [this, durable_end](const stream_ref& gone) {
     if (gone->control_end > durable_end || !gone.unique()) return false;
+    if (gone->later) store_->drop_log(gone->later->log.id());
     store_->drop_log(gone->id());
     return true;
   });
@@ -222,6 +235,7 @@ task<result<void>> shard_impl::stop() {
   stopping_ = true;
   tick_.stop();
   sweep_.stop();
+  alarm_.stop();
   const std::vector<open_subscription*> open(subscriptions_.begin(), subscriptions_.end());
   for (open_subscription* one : open) one->end();
   store_->flush();

@@ -21,6 +21,8 @@
 
 namespace weir {
 
+inline constexpr uint64_t single_node_epoch = 0;  // clusters count from 1
+
 class shard_impl final : public shard, private store_client {
  public:
   shard_impl(const shard_ports& ports, const broker_limits& limits) : ports_(ports), limits_(limits) {}
@@ -94,6 +96,18 @@ class shard_impl final : public shard, private store_client {
     uint64_t period_ms_ = 0;
   };
 
+  // The next moment at which something of some stream expires or comes due.
+  class alarm final : public timers::timer {
+   public:
+    explicit alarm(shard_impl& owner) : owner_(owner) {}
+    void set(mono_ns at);
+    void stop() { owner_.ports_.deadlines.disarm(*this); }
+    void expired() override { owner_.on_due(); }
+
+   private:
+    shard_impl& owner_;
+  };
+
   // A stream and one of its consumers, held.
   struct place {
     stream_ref in;
@@ -125,7 +139,10 @@ class shard_impl final : public shard, private store_client {
   // Applies the limits, ages included if asked; resolves with how many messages went.
   task<uint64_t> prune(stream_ref in, bool ages);
   task<void> prune_in_background(stream_ref in, bool ages);
+  // Messages that nobody is interested in any more go (interest retention).
+  task<void> drop_unwanted(stream_ref in);
   std::optional<wall_ms> trusted_wall() { return guard_.trusted(ports_.clock.mono(), ports_.clock.wall()); }
+  wall_ms believed_wall() { return guard_.believed(ports_.clock.mono(), ports_.clock.wall()); }
 
   // --- shard_streams.cc ---
   result<void> can_create(const stream_config& config) const;
@@ -138,9 +155,11 @@ class shard_impl final : public shard, private store_client {
   result<void> admit(const stream& in, const publish_request& request) const;
   enum class publish_needs : uint8_t {
     nothing,
+    durable_original,  // to answer a repetition
     existing_stream,
     exact_index,
     replaced_size,     // of the oldest message at the subject
+    oldest_listed,     // of a subject, for a run
     durable_conflict,  // to answer wrong_revision
     durable_bounds,    // to answer stream_full
     room
@@ -151,6 +170,10 @@ class shard_impl final : public shard, private store_client {
     size_t bytes = 0;    // of journal room
     size_t granted = 0;  // so much was waited for
     stream::sized replaced;
+    bool special = false;   // has a message id, a ttl or a time of delivery
+    bool later = false;     // goes to the schedule
+    size_t more_bytes = 0;  // of journal room, for what is special
+    std::optional<published> original;
   };
   result<publish_needs> look(const publish_request& request, admission& to);
   task<result<void>> admit_later(const publish_request& request, admission& to);
@@ -162,11 +185,72 @@ class shard_impl final : public shard, private store_client {
   result<void> fits_limits(const stream& in, const record_fields& fields) const;
   error wrong_revision(std::string_view subject, uint64_t expected, seq_no current) const;
 
+  // --- shard_extras.cc: a publish with more to it than a record ---
+  task<result<published>> publish_special(const publish_request& request);
+  result<std::optional<publish_needs>> look_special(const publish_request& request, admission& to);
+  message_extras::item item_of(const publish_request& request, wall_ms now) const;
+  // What goes with a run: messages of the stream that it replaces, and those of the schedule that it delivers. All
+  // live.
+  struct departing {
+    std::vector<seq_no> replaced;
+    std::vector<seq_no> released;
+  };
+  // One journal entry: the run, what is known of it beside its records, and the removal of what goes. Has room for
+  // together_bytes() beside the run.
+  stream_log::appended append_together(stream& in, const message_extras& extras, const std::vector<record_fields>& run,
+                                       const departing& going);
+  static size_t together_bytes(size_t messages, size_t id_bytes);
+  lsn put_off(stream& in, const publish_request& request, const record_fields& fields);
+  schedule& open_schedule(stream& in, stream_id log);
+  // What an append left to do: limits that must read first.
+  task<void> settle_append(stream_ref in, stream::appended done);
+
+  // --- shard_atomic.cc ---
+  struct run_admission {
+    stream* in = nullptr;
+    std::vector<record_fields> fields;
+    size_t bytes = 0;
+    size_t granted = 0;
+    std::optional<error> refused;  // to be told once what it saw is durable
+    std::vector<seq_no> replaced;  // at its subjects, by their cap; some may be of the run itself
+    // The oldest messages of subjects of which the run replaces more than the first.
+    struct oldest {
+      uint64_t count = 0;  // the subject's line when they were listed
+      seq_no last;
+      std::vector<seq_no> seqs;
+    };
+    std::map<std::string, oldest, std::less<>> listed;
+    std::string_view unlisted;  // subject whose oldest must be listed first, and how many of them
+    size_t wanted = 0;
+  };
+  result<publish_needs> look_run(const std::vector<publish_request>& run, run_admission& to);
+  result<publish_needs> look_at_each(const std::vector<publish_request>& run, run_admission& to);
+  task<result<void>> admit_run(const std::vector<publish_request>& run, run_admission& to);
+  // False: `unlisted` must be listed first.
+  static bool find_replaced(const stream& in, run_admission& to);
+  task<result<void>> list_oldest(stream_ref in, run_admission& to);
+
+  // --- shard_due.cc: what expires, what comes due ---
+  void on_due();
+  // Something of the stream may be the next now.
+  void wake(stream& in);
+  void forget_wake(stream& in);
+  void set_alarm();
+  task<void> run_due(stream_ref in);
+  task<void> expire(stream_ref in);
+  task<void> release(stream_ref in);
+  task<bool> load_schedule(stream_ref in);
+  // False: no more of them now.
+  task<bool> release_next(stream_ref in, std::vector<due_index::item>& set_aside);
+  void release_one(stream& in, const record_fields& fields, const scheduled_parts& parts, seq_no from);
+
   // --- shard_purge.cc ---
   static seq_no first_kept(const stream_log& log, const purge_request& request);
   task<result<uint64_t>> purge_front(stream_ref in, const purge_request& request);
-  task<result<uint64_t>> purge_subjects(stream_ref in, const purge_request& request);
-  task<result<std::vector<seq_no>>> matching(stream_ref in, const purge_request& request);
+  task<result<uint64_t>> purge_subjects(stream_ref in, const purge_request& request, bool scheduled);
+  task<result<std::vector<seq_no>>> matching(stream_ref in, const std::string& pattern, bool scheduled);
+  uint64_t purge_before(stream& in, seq_no first_kept, bool scheduled);
+  uint64_t purge_these(stream& in, const std::vector<seq_no>& seqs, bool scheduled);
 
   // --- shard_consumers.cc: their life ---
   task<result<seq_no>> start_of(stream_ref in, consumer_config config);
@@ -264,6 +348,11 @@ class shard_impl final : public shard, private store_client {
   void apply_to(stream_id id, const consumer_deleted& entry);
   void apply_to(stream_id id, const consumer_progress& entry);
   void apply_to(stream_id id, const consumer_settings& entry);
+  void apply_to(stream_id id, const message_extras& entry);
+  void apply_to(stream_id id, const ids_forgotten& entry);
+  void apply_to(stream_id id, const schedule_created& entry);
+  result<void> restore_extras(stream& in, const std::string& bytes);
+  void attach_schedules();
   static void forget_removed(const stream_log& log, consumer& at);
   void finish_recovery();
 
@@ -280,7 +369,10 @@ class shard_impl final : public shard, private store_client {
   undo_list undo_;
   bool taken_back_ = false;  // the disk failed and undo_ ran
 
+  std::set<std::pair<wall_ms, stream_id>> wakes_;   // streams by wake_at
+  std::map<stream_id, stream_id> schedules_found_;  // only while recover() runs: stream, log of its schedule
   clock_guard guard_;
+  alarm alarm_{*this};
   repeating tick_{*this, &shard_impl::on_tick};
   repeating sweep_{*this, &shard_impl::on_sweep};
   delivery_board board_;

@@ -4,7 +4,9 @@
 namespace weir {
 namespace {
 
-constexpr uint64_t single_node_epoch = 0;  // clusters count from 1
+bool is_plain(const publish_request& request) {
+  return request.message_id.empty() && request.ttl_ms == 0 && request.deliver_at_ms == 0;
+}
 
 std::string number(uint64_t value) {
   return std::to_string(value);
@@ -53,6 +55,11 @@ result<shard_impl::publish_needs> shard_impl::look(const publish_request& reques
   to.fields.payload = request.payload;
   to.fields.time = request.ts_ms != 0 ? wall_ms(request.ts_ms) : ports_.clock.wall();
   if (auto fine = fits_limits(in, to.fields); !fine) return fine.err();
+  if (to.special) {
+    auto decided = look_special(request, to);
+    if (!decided) return decided.err();
+    if (*decided) return **decided;
+  }
   if (in.needs_exact(request.expected_last_seq.has_value())) return publish_needs::exact_index;
   if (request.expected_last_seq && in.last_at(request.subject).raw() != *request.expected_last_seq) {
     return publish_needs::durable_conflict;
@@ -63,7 +70,7 @@ result<shard_impl::publish_needs> shard_impl::look(const publish_request& reques
     if (fit == stream::fit::no) return publish_needs::durable_bounds;
   }
   if (in.ephemeral()) return publish_needs::nothing;
-  to.bytes = in.publish_bytes(to.fields);
+  to.bytes = in.publish_bytes(to.fields) + to.more_bytes;
   return to.bytes <= to.granted || journal_of().has_room(to.bytes) ? publish_needs::nothing : publish_needs::room;
 }
 
@@ -87,6 +94,11 @@ task<result<void>> shard_impl::admit_later(const publish_request& request, admis
       continue;
     }
     const stream_ref held(to.in);
+    if (*needed == publish_needs::durable_original) {
+      auto safe = co_await reached(held->level(), std::max(held->log().last_change(), held->scheduled_change()));
+      if (!safe) co_return safe.err();
+      co_return ok();
+    }
     if (*needed == publish_needs::exact_index) {
       auto exact = co_await held->log().become_exact();
       if (!exact) co_return exact.err();
@@ -151,6 +163,10 @@ task<result<void>> shard_impl::admit_append(stream_ref in, const record_fields& 
 // The hot path. Its frame is kept small: what seldom waits is in admit_later() and prune().
 task<result<published>> shard_impl::publish(publish_request request) {
   const request_count::guard inside(requests_);
+  if (!is_plain(request)) {
+    auto done = co_await publish_special(request);
+    co_return done;
+  }
   admission placed;
   if (const auto needed = look(request, placed); !needed || *needed != publish_needs::nothing) {
     auto admitted = co_await admit_later(request, placed);
@@ -162,11 +178,7 @@ task<result<published>> shard_impl::publish(publish_request request) {
   counters_.pruned += done.removed;
   if (done.needs_load) {
     stream_ref held(placed.in);
-    if (placed.in->config().limits.strict) {
-      co_await prune(std::move(held), false);
-    } else if (!placed.in->pruning.held()) {
-      background_.spawn(prune_in_background(std::move(held), false));
-    }
+    co_await settle_append(std::move(held), done);
   }
   if (level == durability::memory) co_return published{done.at.seq};
   journal::commit_awaiter wait =

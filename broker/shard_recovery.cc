@@ -4,6 +4,7 @@
 // damage): those are skipped. Nothing here trusts a number it has not bounded.
 #include <algorithm>
 
+#include "broker/extras_codec.h"
 #include "broker/shard_impl.h"
 
 namespace weir {
@@ -11,9 +12,13 @@ namespace weir {
 result<void> shard_impl::recover(const std::string& dir, const store_config& storage) {
   store_client& client = *this;
   auto opened = store::open(ports_.where, ports_.commits, ports_.pool, ports_.clock, dir, storage, client);
+  if (!opened) {
+    opening_ = nullptr;
+    return opened.err();
+  }
   opening_ = nullptr;
-  if (!opened) return opened.err();
   store_ = std::move(*opened);
+  attach_schedules();
   finish_recovery();
   return ok();
 }
@@ -52,13 +57,23 @@ void shard_impl::finish_recovery() {
   tick_.start(tick_ms);
   sweep_.start(limits_.retention_sweep_ms);
   guard_.trusted(ports_.clock.mono(), ports_.clock.wall());
+  std::vector<stream_ref> waiting;
+  for (const auto& [id, in] : by_id_) {
+    if (in->later || !in->expiring.empty()) waiting.push_back(in);
+  }
+  for (const stream_ref& in : waiting) {
+    if (in->later) in->later->read_end = in->later->log.stats().last;
+    background_.spawn(run_due(in));
+  }
 }
 
 std::string shard_impl::encode_state() {
   shard_snapshot all;
   all.next_stream = next_stream_;
   for (const stream_ref& gone : leaving_) {
-    if (!gone->ephemeral()) all.leaving.push_back(gone->id());
+    if (gone->ephemeral()) continue;
+    all.leaving.push_back(gone->id());
+    if (gone->later) all.leaving.push_back(gone->later->log.id());
   }
   for (const auto& [id, in] : by_id_) {
     if (in->ephemeral()) continue;
@@ -67,6 +82,8 @@ std::string shard_impl::encode_state() {
     one.stream = stream_record{in->config(), in->created_at()};
     one.next_consumer = in->next_consumer;
     for (const auto& [name, at] : in->consumers) one.consumers.push_back(record_of(*at));
+    const stream_id later = in->later ? in->later->log.id() : stream_id();
+    one.extras = encode_extras(later, in->ids.get(), in->expiring, in->log());
     all.streams.push_back(std::move(one));
   }
   return encode_shard(all);
@@ -87,8 +104,31 @@ result<void> shard_impl::load_state(byte_span bytes) {
     stream& in = *by_id_[one.id];
     for (const consumer_record& record : one.consumers) restore_consumer(in, record);
     in.next_consumer = std::max(in.next_consumer, one.next_consumer);
+    auto restored = restore_extras(in, one.extras);
+    if (!restored) return restored;
   }
   return ok();
+}
+
+result<void> shard_impl::restore_extras(stream& in, const std::string& bytes) {
+  auto extras = decode_extras(as_bytes(bytes));
+  if (!extras) return extras.err();
+  if (extras->schedule != stream_id()) open_schedule(in, extras->schedule);
+  if (!extras->ids.empty() && !in.ids) {
+    in.ids = std::make_unique<dedup_table>(in.config().dedup_window_ms, limits_.dedup_ids_max);
+  }
+  for (const dedup_table::known& one : extras->ids) in.ids->put(one.id, one.seq, one.at, one.scheduled);
+  for (const due_index::item& one : extras->expiring) in.expiring.add(one.seq, one.at);
+  return ok();
+}
+
+// Schedules that were found without the state that says whose they are.
+void shard_impl::attach_schedules() {
+  for (const auto& [of, log] : schedules_found_) {
+    stream* in = find(of);
+    if (in != nullptr && !in->later) open_schedule(*in, log);
+  }
+  schedules_found_.clear();
 }
 
 result<void> shard_impl::apply(stream_id id, byte_span bytes) {
@@ -99,6 +139,14 @@ result<void> shard_impl::apply(stream_id id, byte_span bytes) {
 }
 
 result<void> shard_impl::adopt(stream_id id, byte_span label) {
+  if (const auto of = decode_schedule_label(label)) {
+    log_options options;
+    options.label = as_text(label);
+    opening_->create_log(id, options);
+    schedules_found_[*of] = id;
+    next_stream_ = std::max(next_stream_, id.raw() + 1);
+    return ok();
+  }
   auto stream = decode_label(label);
   if (stream) {
     restore_stream(id, *stream);
@@ -163,6 +211,7 @@ void shard_impl::apply_to(stream_id id, const stream_deleted&) {
   if (stream* gone = find(id)) {
     const auto at = streams_.find(gone->config().name);
     if (at != streams_.end() && at->second.get() == gone) streams_.erase(at);
+    if (gone->later) opening_->drop_log(gone->later->log.id());
     by_id_.erase(id);
   }
   if (opening_->log(id) != nullptr) opening_->drop_log(id);
@@ -206,6 +255,24 @@ void shard_impl::apply_to(stream_id id, const consumer_settings& entry) {
     at->paused_until = entry.consumer.paused_until;
     return;
   }
+}
+
+void shard_impl::apply_to(stream_id id, const message_extras& entry) {
+  if (stream* in = find(id)) in->note(entry, limits_.dedup_ids_max);
+}
+
+void shard_impl::apply_to(stream_id id, const ids_forgotten& entry) {
+  stream* in = find(id);
+  if (in == nullptr || !in->ids || (entry.scheduled && !in->later)) return;
+  const stream_log& log = entry.scheduled ? in->later->log : in->log();
+  const auto live = [&log](seq_no seq) { return log.is_live(seq); };
+  in->ids->forget_below(entry.below, entry.scheduled, live);
+  in->ids->forget(entry.seqs, entry.scheduled);
+}
+
+void shard_impl::apply_to(stream_id id, const schedule_created& entry) {
+  stream* in = find(id);
+  if (in != nullptr && !in->later) open_schedule(*in, entry.log);
 }
 
 }  // namespace weir

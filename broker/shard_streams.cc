@@ -39,6 +39,7 @@ void shard_impl::remove_stream(const stream_ref& gone) {
   const auto at = streams_.find(gone->config().name);
   if (at != streams_.end() && at->second == gone) streams_.erase(at);
   by_id_.erase(gone->id());
+  forget_wake(*gone);
   leaving_.push_back(gone);
 }
 
@@ -47,6 +48,7 @@ void shard_impl::bring_back(const stream_ref& back) {
   back->deleted = false;
   streams_[back->config().name] = back;
   by_id_[back->id()] = back;
+  wake(*back);
 }
 
 task<result<stream_info>> shard_impl::create_stream(stream_config given) {

@@ -7,6 +7,8 @@ namespace weir {
 namespace {
 
 constexpr uint8_t version = 1;
+constexpr uint8_t snapshot_version = 2;
+constexpr uint8_t schedule_label_version = 2;
 
 enum class kind : uint8_t {
   stream_created = 1,
@@ -16,6 +18,9 @@ enum class kind : uint8_t {
   consumer_deleted = 5,
   consumer_progress = 6,
   consumer_settings = 7,
+  message_extras = 8,
+  ids_forgotten = 9,
+  schedule_created = 10,
 };
 
 error damaged(const char* what) {
@@ -158,6 +163,29 @@ struct entry_writer {
   void operator()(const consumer_settings& entry) const {
     put_header(to, kind::consumer_settings);
     put_consumer(to, entry.consumer);
+  }
+  void operator()(const message_extras& entry) const {
+    put_header(to, kind::message_extras);
+    to.flag(entry.scheduled);
+    to.varint(entry.first.raw());
+    to.varint(entry.items.size());
+    for (const message_extras::item& one : entry.items) {
+      to.varint(one.index);
+      to.text(one.id);
+      to.signed_varint(one.published_at.raw());
+      to.signed_varint(one.expires_at.raw());
+    }
+  }
+  void operator()(const ids_forgotten& entry) const {
+    put_header(to, kind::ids_forgotten);
+    to.flag(entry.scheduled);
+    to.varint(entry.below.raw());
+    to.varint(entry.seqs.size());
+    for (const seq_no seq : entry.seqs) to.varint(seq.raw());
+  }
+  void operator()(const schedule_created& entry) const {
+    put_header(to, kind::schedule_created);
+    to.varint(entry.log.raw());
   }
 };
 
@@ -318,6 +346,34 @@ consumer_progress get_progress(state_reader& from) {
   return entry;
 }
 
+message_extras get_message_extras(state_reader& from) {
+  message_extras entry;
+  entry.scheduled = from.flag();
+  entry.first = seq_no(from.varint());
+  const uint64_t count = from.count(4);
+  entry.items.reserve(static_cast<size_t>(count));
+  for (uint64_t i = 0; i < count && from.ok(); ++i) {
+    message_extras::item one;
+    one.index = get_u32(from);
+    one.id = from.text();
+    one.published_at = wall_ms(from.signed_varint());
+    one.expires_at = wall_ms(from.signed_varint());
+    if (one.id.size() > message_id_bytes_max) from.fault();
+    entry.items.push_back(std::move(one));
+  }
+  return entry;
+}
+
+ids_forgotten get_ids_forgotten(state_reader& from) {
+  ids_forgotten entry;
+  entry.scheduled = from.flag();
+  entry.below = seq_no(from.varint());
+  const uint64_t count = from.count();
+  entry.seqs.reserve(static_cast<size_t>(count));
+  for (uint64_t i = 0; i < count; ++i) entry.seqs.emplace_back(from.varint());
+  return entry;
+}
+
 }  // namespace
 
 std::string encode_entry(const state_entry& entry) {
@@ -368,7 +424,7 @@ void encode_progress(std::string& out, const consumer& from) {
 std::string encode_shard(const shard_snapshot& state) {
   std::string out;
   state_writer to(out);
-  to.u8(version);
+  to.u8(snapshot_version);
   to.varint(state.next_stream);
   to.varint(state.leaving.size());
   for (const stream_id id : state.leaving) to.varint(id.raw());
@@ -379,6 +435,7 @@ std::string encode_shard(const shard_snapshot& state) {
     to.varint(one.next_consumer);
     to.varint(one.consumers.size());
     for (const consumer_record& record : one.consumers) put_consumer(to, record);
+    to.text(one.extras);
   }
   return out;
 }
@@ -388,6 +445,14 @@ std::string encode_label(const stream_record& stream) {
   state_writer to(out);
   to.u8(version);
   put_stream(to, stream);
+  return out;
+}
+
+std::string encode_schedule_label(stream_id of) {
+  std::string out;
+  state_writer to(out);
+  to.u8(schedule_label_version);
+  to.varint(of.raw());
   return out;
 }
 
@@ -420,6 +485,15 @@ result<state_entry> decode_entry(byte_span bytes) {
     case kind::consumer_settings:
       entry = consumer_settings{get_consumer(from)};
       break;
+    case kind::message_extras:
+      entry = get_message_extras(from);
+      break;
+    case kind::ids_forgotten:
+      entry = get_ids_forgotten(from);
+      break;
+    case kind::schedule_created:
+      entry = schedule_created{stream_id(from.varint())};
+      break;
     default:
       return damaged("an entry is of an unknown kind");
   }
@@ -432,7 +506,7 @@ result<shard_snapshot> decode_shard(byte_span bytes) {
   shard_snapshot state;
   const uint8_t found_version = from.u8();
   if (!from.ok()) return damaged("a snapshot is empty");
-  if (found_version != version) return damaged("a snapshot has another version");
+  if (found_version == 0 || found_version > snapshot_version) return damaged("a snapshot has another version");
   state.next_stream = from.varint();
   const uint64_t leaving = from.count();
   for (uint64_t i = 0; i < leaving; ++i) state.leaving.emplace_back(from.varint());
@@ -444,6 +518,7 @@ result<shard_snapshot> decode_shard(byte_span bytes) {
     one.next_consumer = get_u32(from);
     const uint64_t consumers = from.count();
     for (uint64_t k = 0; k < consumers && from.ok(); ++k) one.consumers.push_back(get_consumer(from));
+    if (found_version >= snapshot_version) one.extras = from.text();
     state.streams.push_back(std::move(one));
   }
   if (!from.ok() || !from.at_end()) return damaged("a snapshot is malformed");
@@ -457,6 +532,14 @@ result<stream_record> decode_label(byte_span bytes) {
   stream_record stream = get_stream(from);
   if (!from.ok() || !from.at_end()) return damaged("a stream label is malformed");
   return stream;
+}
+
+std::optional<stream_id> decode_schedule_label(byte_span bytes) {
+  state_reader from(bytes);
+  if (from.u8() != schedule_label_version) return std::nullopt;
+  const stream_id of(from.varint());
+  if (!from.ok() || !from.at_end() || of == stream_id()) return std::nullopt;
+  return of;
 }
 
 }  // namespace weir

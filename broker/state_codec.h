@@ -13,6 +13,12 @@
 //     6 consumer_progress number, next, dropped, runs (delivered since), count, count x seq (acknowledged), and, if any
 //             was given up, dying, parked
 //     7 consumer_settings consumer block of which only config and paused_until_ms count
+//     8 message_extras    flag scheduled, first seq, count, count x { index (seq - first), text message id (empty:
+//             none), signed time of the publish (0 without id), signed expires_at (0: never) }; one journal group with
+//             the records it speaks of
+//     9 ids_forgotten     flag scheduled, seq (ids of live messages below it), count, count x seq; one journal group
+//             with the removal
+//    10 schedule_created  stream id of the schedule's log
 //   stream    block { signed created_at_ms, text name, count x filter text, u8 policy, max_age_ms, max_msgs, max_bytes
 //             (0 = none), flag strict, block_size, max_msg_bytes, flag ephemeral, max_msgs_per_subject, u8 level, count
 //             x metadata (text key, text value), flag discard_new, flag discard_new_per_subject, dedup_window_ms }; the
@@ -26,11 +32,16 @@
 //             held back, or due as if for the first time
 //   dying     count, count x { seq, u8 reason }: given up, the dead letter is still to be written
 //   parked    count, count x { seq, signed parked_at_ms, u8 reason }
-//   snapshot  u8 version = 1, next stream id, count x id of deleted streams whose log may still be there, count x
-//             { stream id, stream block, next consumer number, count x consumer block }
-//   label     u8 version = 1, stream block
+//   snapshot  u8 version = 2, next stream id, count x id of deleted streams whose log may still be there, count x
+//             { stream id, stream block, next consumer number, count x consumer block, extras block }; version 1 is
+//             read too and has no extras blocks
+//   extras    block, empty if there is nothing to say { schedule's stream id (0: none), ids of messages, ids of
+//             scheduled messages, count x { seq - the one before, signed expires_at - the one before } }
+//   ids       count, count x { seq - the one before, signed time of the publish - the one before, text id }
+//   label     u8 version = 1, stream block; of a schedule's log u8 version = 2, stream id
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -82,14 +93,35 @@ struct consumer_progress {
 struct consumer_settings {
   consumer_record consumer;
 };
+// What the records of a run do not say themselves.
+struct message_extras {
+  struct item {
+    uint32_t index = 0;  // in the run
+    std::string id;
+    wall_ms published_at;
+    wall_ms expires_at;  // 0: never
+  };
+  bool scheduled = false;
+  seq_no first;
+  std::vector<item> items;
+};
+struct ids_forgotten {
+  bool scheduled = false;
+  seq_no below;
+  std::vector<seq_no> seqs;  // rising
+};
+struct schedule_created {
+  stream_id log;
+};
 using state_entry = std::variant<stream_created, stream_deleted, stream_updated, consumer_state, consumer_deleted,
-                                 consumer_progress, consumer_settings>;
+                                 consumer_progress, consumer_settings, message_extras, ids_forgotten, schedule_created>;
 
 struct stream_snapshot {
   stream_id id;
   stream_record stream;
   uint32_t next_consumer = 1;
   std::vector<consumer_record> consumers;
+  std::string extras;  // encode_extras()
 };
 struct shard_snapshot {
   uint64_t next_stream = 1;
@@ -103,10 +135,13 @@ void encode_progress(std::string& out, const consumer& from);
 consumer_record record_of(const consumer& from);
 std::string encode_shard(const shard_snapshot& state);
 std::string encode_label(const stream_record& stream);
+std::string encode_schedule_label(stream_id of);
 
 // data_loss: not what an encoder wrote, or of another version.
 result<state_entry> decode_entry(byte_span bytes);
 result<shard_snapshot> decode_shard(byte_span bytes);
 result<stream_record> decode_label(byte_span bytes);
+// Whose schedule the log is; nothing: it is not one.
+std::optional<stream_id> decode_schedule_label(byte_span bytes);
 
 }  // namespace weir

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/delivery_board.h"
+#include "broker/state_codec.h"
 #include "broker/validation.h"
 
 namespace weir {
@@ -30,16 +31,38 @@ size_t stream::publish_bytes(const record_fields& fields) const {
 }
 
 stream::appended stream::append(const record_fields& fields, uint64_t epoch) {
+  return after_append(log_.append(fields, epoch), fields.subject);
+}
+
+stream::appended stream::after_append(const stream_log::appended& at, std::string_view subject) {
   appended done;
-  done.at = log_.append(fields, epoch);
-  if (!awaiting.empty()) board->appended(*this, fields.subject, done.at.seq);
-  if (config_.max_msgs_per_subject != 0) done.removed = enforce_subject_cap(fields.subject);
-  if (retention_.over_bounds()) {
-    const retention::outcome pruned = enforce(std::nullopt);
-    done.removed += pruned.removed;
-    done.needs_load = pruned.needs_load;
-  }
+  done.at = at;
+  if (!awaiting.empty()) board->appended(*this, subject, at.seq);
+  if (config_.max_msgs_per_subject != 0) done.removed = enforce_subject_cap(subject);
+  enforce_limits(done);
   return done;
+}
+
+stream::appended stream::after_run(const stream_log::appended& at, const std::vector<record_fields>& run) {
+  appended done;
+  done.at = at;
+  for (size_t i = 0; i < run.size() && !awaiting.empty(); ++i) {
+    board->appended(*this, run[i].subject, seq_no(at.seq.raw() + i));
+  }
+  enforce_limits(done);
+  return done;
+}
+
+void stream::enforce_limits(appended& done) {
+  if (!retention_.over_bounds()) return;
+  const retention::outcome pruned = enforce(std::nullopt);
+  done.removed += pruned.removed;
+  done.needs_load = pruned.needs_load;
+}
+
+size_t stream::run_bytes(const std::vector<record_fields>& run) const {
+  const size_t replaced = config_.max_msgs_per_subject == 0 ? 0 : run.size();
+  return log_.run_bytes(run) + stream_log::remove_bytes(replaced) + retention::room_bytes;
 }
 
 // --- discard_new ---
@@ -83,6 +106,25 @@ error stream::full(const record_fields& fields) const {
                                      " (max_bytes with discard_new)");
 }
 
+bool stream::run_fits(const std::vector<record_fields>& run) const {
+  if (!config_.discard_new) return true;
+  const uint64_t cap = config_.max_msgs_per_subject;
+  const log_stats& stats = log_.stats();
+  uint64_t after = stats.count + run.size();
+  if (cap != 0) {
+    std::map<std::string_view, uint64_t> counts;
+    for (const record_fields& fields : run) ++counts[fields.subject];
+    for (const auto& [subject, more] : counts) {
+      const subject_info* found = log_.find_subject(subject);
+      const uint64_t all = more + (found == nullptr ? 0 : found->count);
+      if (all > cap && config_.discard_new_per_subject) return false;
+      if (all > cap) after -= all - cap;
+    }
+  }
+  if (config_.limits.max_msgs && after > *config_.limits.max_msgs) return false;
+  return !config_.limits.max_bytes || stats.bytes + log_.run_bytes(run) <= *config_.limits.max_bytes;
+}
+
 // --- removal ---
 
 uint64_t stream::remove(const std::vector<seq_no>& seqs) {
@@ -116,6 +158,26 @@ uint64_t stream::enforce_subject_cap(std::string_view subject) {
   return remove(one_seq_);
 }
 
+void stream::note(const message_extras& extras, size_t ids_max) {
+  for (const message_extras::item& one : extras.items) {
+    const seq_no seq(extras.first.raw() + one.index);
+    if (!one.id.empty()) {
+      if (!ids) ids = std::make_unique<dedup_table>(config_.dedup_window_ms, ids_max);
+      ids->put(one.id, seq, one.published_at, extras.scheduled);
+    }
+    if (one.expires_at.raw() != 0 && !extras.scheduled) expiring.add(seq, one.expires_at);
+  }
+  expiring.tidy(log_);
+}
+
+seq_no stream::unwanted_before() const {
+  const seq_no last = log_.stats().last;
+  if (consumers.empty()) return last.next();
+  seq_no floor = last;
+  for (const auto& [name, one] : consumers) floor = std::min(floor, one->ack_floor(log_.next_live(one->next())));
+  return seq_no(floor.raw() / config_.block_size * config_.block_size + 1);
+}
+
 retention::outcome stream::enforce(std::optional<wall_ms> now) {
   const retention::outcome done = retention_.enforce(now);
   if (done.removed != 0) {
@@ -137,6 +199,7 @@ stream_info stream::info() const {
     all.stats.block_count = (stats.last.raw() - 1) / config_.block_size - all.stats.first_block + 1;
   }
   all.damaged_records = log_.damaged_count();
+  if (later) all.scheduled = later->size();
   return all;
 }
 

@@ -6,17 +6,23 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "broker/consumer.h"
+#include "broker/dedup_table.h"
+#include "broker/due_index.h"
 #include "broker/local_ref.h"
 #include "broker/retention.h"
+#include "broker/schedule.h"
 #include "broker/types.h"
 #include "storage/stream_log.h"
 
 namespace weir {
+
+struct message_extras;
 
 class stream final : public local_counted {
  public:
@@ -49,6 +55,21 @@ class stream final : public local_counted {
   // through here; on a stream with discard_new after fits() said yes.
   appended append(const record_fields& fields, uint64_t epoch);
 
+  // What append() does after the append itself, for those who put it into a journal group. Has journal room for
+  // publish_bytes() of the message, or run_bytes() of the run. What a run replaces at its subjects is gone already.
+  appended after_append(const stream_log::appended& at, std::string_view subject);
+  appended after_run(const stream_log::appended& at, const std::vector<record_fields>& run);
+  size_t run_bytes(const std::vector<record_fields>& run) const;
+
+  // What is known of messages beside their records: ids, expiries. Before or after they are in the log.
+  void note(const message_extras& extras, size_t ids_max);
+
+  // End of the journal entry of the last change to its schedule.
+  lsn scheduled_change() const { return later ? later->log.last_change() : lsn(); }
+
+  // Interest retention: the first message that is still of interest to somebody, at a block's beginning.
+  seq_no unwanted_before() const;
+
   // With discard_new: may a message be appended? `unknown`: the size of the message it would replace at its subject
   // must be read first, and given as `replaced`. Other streams: yes. The log is exact() where needs_exact() says so.
   enum class fit : uint8_t { yes, no, unknown };
@@ -58,6 +79,8 @@ class stream final : public local_counted {
   };
   fit fits(const record_fields& fields, const sized& replaced) const;
   fit fits(const record_fields& fields) const { return fits(fields, sized{}); }
+  // The same for a run. Drawback: counts the bytes of what it would replace at its subjects as if they stayed.
+  bool run_fits(const std::vector<record_fields>& run) const;
   // What to tell the publisher when it does not fit.
   error full(const record_fields& fields) const;
 
@@ -81,6 +104,12 @@ class stream final : public local_counted {
   std::vector<consumer*> awaiting;
   delivery_board* board = nullptr;
 
+  std::unique_ptr<dedup_table> ids;  // made at the first message id
+  due_index expiring;
+  std::unique_ptr<schedule> later;  // made at the first scheduled message
+  std::optional<wall_ms> wake_at;   // shard_due.cc: when it is looked at next for what expires or comes due
+  bool looked_at = false;           // shard_due.cc: just now
+
   turn pruning;      // one at a time: retention::load()
   lsn created_end;   // end of the journal entry that created it
   lsn control_end;   // of the last one about its config or the existence of a consumer
@@ -89,6 +118,7 @@ class stream final : public local_counted {
 
  private:
   uint64_t enforce_subject_cap(std::string_view subject);
+  void enforce_limits(appended& done);
 
   const stream_id id_;
   stream_config config_;

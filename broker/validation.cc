@@ -1,6 +1,7 @@
 #include "broker/validation.h"
 
 #include <cstdio>
+#include <set>
 
 #include "storage/utf8.h"
 
@@ -367,6 +368,74 @@ result<void> check_message(const publish_request& request, const stream_config& 
   if (config.max_msg_bytes != 0 && bytes > config.max_msg_bytes) {
     return fail(errc::oversize, "payload and headers: " + number(bytes) + " bytes, at most " +
                                     number(config.max_msg_bytes) + " (max_msg_bytes of the stream)");
+  }
+  return ok();
+}
+
+namespace {
+
+error bad_argument(std::string_view field, const std::string& rule) {
+  return fail(errc::invalid_argument, std::string(field) + ": " + rule);
+}
+
+result<void> check_message_id(std::string_view id) {
+  if (id.size() > message_id_bytes_max) {
+    return bad_argument("message_id", number(id.size()) + " bytes, at most " + number(message_id_bytes_max) +
+                                          " (message_id_bytes_max)");
+  }
+  if (!is_utf8(id)) return bad_argument("message_id", quoted(id) + " is not valid UTF-8");
+  if (has_control(id)) return bad_argument("message_id", quoted(id) + " contains a control character");
+  return ok();
+}
+
+}  // namespace
+
+result<void> check_extras(const publish_request& request, wall_ms now) {
+  if (auto fine = check_message_id(request.message_id); !fine) return fine;
+  if (request.ttl_ms > duration_ms_max) {
+    return bad_argument("ttl_ms",
+                        number(request.ttl_ms) + " ms, at most " + number(duration_ms_max) + " (duration_ms_max)");
+  }
+  if (request.deliver_at_ms < 0) {
+    return bad_argument("deliver_at_ms",
+                        std::to_string(request.deliver_at_ms) + " is before 1970; at least 0 is needed");
+  }
+  if (request.deliver_at_ms <= now.raw()) return ok();
+  if (static_cast<uint64_t>(request.deliver_at_ms - now.raw()) > duration_ms_max) {
+    return bad_argument("deliver_at_ms", std::to_string(request.deliver_at_ms) + " is more than " +
+                                             number(duration_ms_max) + " ms ahead (duration_ms_max)");
+  }
+  if (request.expected_last_seq) {
+    return bad_argument("expected_last_seq",
+                        "cannot be looked at now for a message that is delivered later "
+                        "(deliver_at_ms)");
+  }
+  return ok();
+}
+
+result<void> check_run(const std::vector<publish_request>& run, const broker_limits& limits) {
+  if (run.empty()) return bad_argument("records", "is empty; at least 1 is needed");
+  if (run.size() > limits.atomic_messages_max) {
+    return fail(errc::oversize, "records: " + number(run.size()) + " messages, at most " +
+                                    number(limits.atomic_messages_max) + " (atomic_messages_max)");
+  }
+  std::set<std::string_view> subjects;
+  std::set<std::string_view> ids;
+  for (size_t i = 0; i < run.size(); ++i) {
+    const publish_request& one = run[i];
+    const std::string field = "records[" + number(i) + "]";
+    if (one.stream != run.front().stream) return bad_argument(field + ".stream", "all must go to one stream");
+    if (one.deliver_at_ms != 0) {
+      return bad_argument(field + ".deliver_at_ms", "messages of an atomic publish cannot be delivered later");
+    }
+    if (!one.message_id.empty() && !ids.insert(one.message_id).second) {
+      return bad_argument(field + ".message_id", quoted(one.message_id) + " comes twice");
+    }
+    if (one.expected_last_seq && subjects.contains(one.subject)) {
+      return bad_argument(field + ".expected_last_seq",
+                          "subject " + quoted(one.subject) + " has a message before it in the same publish");
+    }
+    subjects.insert(one.subject);
   }
   return ok();
 }

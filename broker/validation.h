@@ -51,4 +51,9 @@ result<header_totals> check_headers(byte_span encoded, const broker_limits& limi
 // by the caller. oversize, invalid_argument.
 result<void> check_message(const publish_request& request, const stream_config& config, const broker_limits& limits);
 
+// Message id, ttl and time of delivery. invalid_argument.
+result<void> check_extras(const publish_request& request, wall_ms now);
+// A run to be published as a whole, but for what each message says for itself. invalid_argument, oversize.
+result<void> check_run(const std::vector<publish_request>& run, const broker_limits& limits);
+
 }  // namespace weir

@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "broker/extras_codec.h"
 #include "broker/limits.h"
 #include "tests/sim/test_seed.h"
 
@@ -63,12 +64,26 @@ void check_same(const consumer_record& left, const consumer_record& right) {
   }
 }
 
+message_extras some_message_extras() {
+  message_extras entry;
+  entry.first = seq_no(500);
+  entry.items.push_back({0, "an id", wall_ms(1'700'000'000'000), wall_ms()});
+  entry.items.push_back({7, "", wall_ms(), wall_ms(1'700'000'060'000)});
+  return entry;
+}
+
+// The bytes of encode_extras() for the schedule 9, the id "x" of message 5, none of scheduled ones, and message 5
+// expiring at 70.
+std::string some_extras() {
+  return std::string("\x09\x01\x05\x0a\x01x\x00\x01\x05\x8c\x01", 11);
+}
+
 shard_snapshot some_snapshot() {
   shard_snapshot state;
   state.next_stream = 12;
   state.leaving = {stream_id(3), stream_id(9)};
-  state.streams.push_back({stream_id(1), some_stream(), 8, {some_consumer()}});
-  state.streams.push_back({stream_id(11), some_stream(), 1, {}});
+  state.streams.push_back({stream_id(1), some_stream(), 8, {some_consumer()}, some_extras()});
+  state.streams.push_back({stream_id(11), some_stream(), 1, {}, {}});
   return state;
 }
 
@@ -110,6 +125,71 @@ TEST_CASE("state: every entry reads back as it was written") {
   CHECK(read.delta.delivered[1].first == seq_no(5));
 }
 
+TEST_CASE("state: what is known of messages beside their records reads back as it was written") {
+  const auto extras = decode_entry(as_bytes(encode_entry(some_message_extras())));
+  REQUIRE(extras);
+  const auto& read = std::get<message_extras>(*extras);
+  CHECK(read.first == seq_no(500));
+  CHECK_FALSE(read.scheduled);
+  REQUIRE(read.items.size() == 2);
+  CHECK(read.items[0].id == "an id");
+  CHECK(read.items[0].published_at == wall_ms(1'700'000'000'000));
+  CHECK(read.items[1].index == 7);
+  CHECK(read.items[1].expires_at == wall_ms(1'700'000'060'000));
+  const ids_forgotten forgotten{true, seq_no(9), {seq_no(10), seq_no(1ull << 40)}};
+  const auto gone = decode_entry(as_bytes(encode_entry(forgotten)));
+  REQUIRE(gone);
+  CHECK(std::get<ids_forgotten>(*gone).scheduled);
+  CHECK(std::get<ids_forgotten>(*gone).below == seq_no(9));
+  CHECK(std::get<ids_forgotten>(*gone).seqs == forgotten.seqs);
+  const auto created = decode_entry(as_bytes(encode_entry(schedule_created{stream_id(77)})));
+  REQUIRE(created);
+  CHECK(std::get<schedule_created>(*created).log == stream_id(77));
+  CHECK(decode_schedule_label(as_bytes(encode_schedule_label(stream_id(5)))) == stream_id(5));
+  CHECK_FALSE(decode_schedule_label(as_bytes(encode_label(some_stream()))));
+  CHECK_FALSE(decode_label(as_bytes(encode_schedule_label(stream_id(5)))));
+  CHECK_FALSE(decode_schedule_label({}));
+}
+
+TEST_CASE("state: a stream's extras block reads back, is refused when cut, and garbage is no crash") {
+  const auto read = decode_extras(as_bytes(some_extras()));
+  REQUIRE(read);
+  CHECK(read->schedule == stream_id(9));
+  REQUIRE(read->ids.size() == 1);
+  CHECK(read->ids[0].id == "x");
+  CHECK(read->ids[0].seq == seq_no(5));
+  CHECK(read->ids[0].at == wall_ms(5));
+  REQUIRE(read->expiring.size() == 1);
+  CHECK(read->expiring[0].at == wall_ms(70));
+  for (size_t size = 1; size < some_extras().size(); ++size) {
+    CHECK_FALSE(decode_extras(as_bytes(some_extras().substr(0, size))));
+  }
+  CHECK(decode_extras({})->ids.empty());
+  const seed_range seeds = test_seeds(300, 20000);
+  for (uint64_t seed = seeds.first; seed < seeds.last; ++seed) {
+    std::mt19937_64 random(seed);
+    std::string bytes = some_extras();
+    for (int i = 0; i < 3; ++i) bytes[random() % bytes.size()] = static_cast<char>(random());
+    const auto garbage = decode_extras(as_bytes(bytes));
+    if (garbage) CHECK(garbage->ids.size() <= bytes.size());
+  }
+}
+
+TEST_CASE("state: a snapshot of version 1, without extras blocks, is read") {
+  shard_snapshot old;
+  old.next_stream = 3;
+  old.streams.push_back({stream_id(1), some_stream(), 8, {some_consumer()}, {}});
+  std::string bytes = encode_shard(old);
+  REQUIRE(bytes.back() == '\0');  // the empty block
+  bytes.pop_back();
+  bytes[0] = 1;
+  const auto read = decode_shard(as_bytes(bytes));
+  REQUIRE(read);
+  REQUIRE(read->streams.size() == 1);
+  CHECK(read->streams[0].extras.empty());
+  check_same(read->streams[0].consumers[0], some_consumer());
+}
+
 TEST_CASE("state: a snapshot and a label read back as they were written") {
   const auto state = decode_shard(as_bytes(encode_shard(some_snapshot())));
   REQUIRE(state);
@@ -118,6 +198,7 @@ TEST_CASE("state: a snapshot and a label read back as they were written") {
   REQUIRE(state->streams.size() == 2);
   CHECK(state->streams[0].stream.config == some_stream().config);
   CHECK(state->streams[0].next_consumer == 8);
+  CHECK(state->streams[0].extras == some_extras());
   REQUIRE(state->streams[0].consumers.size() == 1);
   check_same(state->streams[0].consumers[0], some_consumer());
   const auto label = decode_label(as_bytes(encode_label(some_stream())));
@@ -172,9 +253,9 @@ TEST_CASE("state: a block that grew at its end is read, another version is not")
 }
 
 TEST_CASE("state: every cut of every entry is refused, none crashes") {
-  const std::vector<std::string> entries = {encode_entry(stream_created{some_stream()}),
-                                            encode_entry(consumer_state{some_consumer()}),
-                                            encode_entry(some_progress()), encode_entry(consumer_deleted{300})};
+  const std::vector<std::string> entries = {
+      encode_entry(stream_created{some_stream()}), encode_entry(consumer_state{some_consumer()}),
+      encode_entry(some_progress()), encode_entry(consumer_deleted{300}), encode_entry(some_message_extras())};
   for (const std::string& bytes : entries) {
     for (size_t size = 0; size < bytes.size(); ++size) CHECK_FALSE(decode_entry(as_bytes(bytes.substr(0, size))));
   }
