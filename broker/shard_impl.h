@@ -141,6 +141,10 @@ class shard_impl final : public shard, private store_client {
   task<void> prune_in_background(stream_ref in, bool ages);
   // Messages that nobody is interested in any more go (interest retention).
   task<void> drop_unwanted(stream_ref in);
+  // Once the shard waits for the last of them, nothing new begins.
+  void in_background(task<void> work) {
+    if (!background_.closed()) background_.spawn(std::move(work));
+  }
   std::optional<wall_ms> trusted_wall() { return guard_.trusted(ports_.clock.mono(), ports_.clock.wall()); }
   wall_ms believed_wall() { return guard_.believed(ports_.clock.mono(), ports_.clock.wall()); }
 
@@ -275,6 +279,7 @@ class shard_impl final : public shard, private store_client {
   task<void> journal_progress_patiently(place held);
   // Everything whose time has come, at most so many deadlines: redelivery, giving up, the end of a pause.
   void look_after(const place& held, size_t most = SIZE_MAX);
+  void end_pause(const place& held);
   void set_alarm(consumer& at);
   void on_alarm(consumer& at);
   void used(consumer& at) { at.last_used = ports_.clock.mono(); }
