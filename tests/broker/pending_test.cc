@@ -151,19 +151,48 @@ TEST_CASE("pending: agrees with a plain map over random operations") {
   }
 }
 
-TEST_CASE("pending: a million messages take at most 64 bytes each, also while half of them come again") {
+TEST_CASE("pending: a million messages take at most 64 bytes each, also while all of them come again and again") {
   pending_set set;
   std::vector<seq_no> exhausted;
   constexpr uint64_t count = 1'000'000;
   for (uint64_t seq = 1; seq <= count; ++seq) set.put(seq_no(seq), 1, mono_ns(static_cast<int64_t>(seq)));
   CHECK(set.memory_bytes() <= 64 * set.size());
-  set.expire(mono_ns(count / 2), no_limit, exhausted);
+  set.expire(mono_ns(count), no_limit, exhausted);
   CHECK(set.memory_bytes() <= 64 * set.size());
   while (auto one = set.take_due()) set.put(one->seq, 2, mono_ns(2 * count));
   CHECK(set.memory_bytes() <= 64 * set.size());
+  for (int round = 0; round < 3; ++round) {
+    for (uint64_t seq = 1; seq <= count; ++seq) set.put(seq_no(seq), 2, pending_stage::due);
+    while (auto one = set.take_due()) set.put(one->seq, 3, mono_ns(3 * count));
+    CHECK(set.memory_bytes() <= 64 * set.size());
+  }
   for (uint64_t seq = 1; seq <= count; seq += 2) set.erase(seq_no(seq));
   CHECK(set.size() == count / 2);
   CHECK(set.memory_bytes() <= 64 * set.size());
+}
+
+TEST_CASE("pending: a million held back, handed out and dying take at most 64 bytes each") {
+  pending_set set;
+  constexpr uint64_t count = 1'000'000;
+  for (uint64_t seq = 1; seq <= count; ++seq) set.put(seq_no(seq), 0, pending_stage::held);
+  CHECK(set.held() == count);
+  for (uint64_t seq = 1; seq <= count; ++seq) set.put(seq_no(seq), 0, pending_stage::ready);
+  CHECK(set.memory_bytes() <= 64 * set.size());
+  while (auto one = set.take_due(true)) set.put(one->seq, 1, pending_stage::in_hand);
+  CHECK(set.delivered() == count);
+  for (uint64_t seq = 1; seq <= count; ++seq) set.put(seq_no(seq), 1, pending_stage::dying);
+  CHECK(set.memory_bytes() <= 64 * set.size());
+}
+
+TEST_CASE("pending: many due ones lie where they belong among the others") {
+  pending_set set;
+  for (uint64_t seq = 2; seq <= 20; seq += 2) set.put(seq_no(seq), 1, mono_ns(100));
+  set.erase(seq_no(6));
+  set.put_all_due({seq_no(1), seq_no(4), seq_no(6), seq_no(7), seq_no(30)});
+  CHECK(set.size() == 13);
+  CHECK(set.lowest() == seq_no(1));
+  CHECK(take_all_due(set) == std::vector<uint64_t>{1, 6, 7, 30});
+  CHECK(set.find(seq_no(4))->deliveries == 1);
 }
 
 }  // namespace

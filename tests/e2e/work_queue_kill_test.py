@@ -124,7 +124,7 @@ class Publisher(threading.Thread):
                     self.gate.wait()
                     begun += time.monotonic() - stopped
                 self.quiet.clear()
-                count = 1
+                count = self.chance.choice([1, 1, 10, 100, 500])
                 count = min(count, JOBS - self.acked_jobs)
                 self.publish(count)
                 sent += count

@@ -182,6 +182,7 @@ TEST_CASE("streams: configurations and bounds travel both ways") {
   config.set_block_size(7);
   config.set_max_msg_bytes(1'000);
   config.set_max_msgs_per_subject(3);
+  config.set_dedup_window_ms(5'000);
   config.set_durability(::weir::v1::DURABILITY_WRITTEN);
   (*config.mutable_metadata())["owner"] = "me";
   CHECK(ask<pb::CreateStreamResponse>(client, "CreateStream", request).success());

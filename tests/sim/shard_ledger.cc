@@ -123,11 +123,29 @@ task<void> work_until(sim_shard& world, shard_ledger& ledger, std::string stream
     auto got = co_await world.now->fetch(stream, consumer, 1 + static_cast<uint32_t>(random() % 8));
     if (!got) break;
     idle = got->deliveries.empty() ? idle + 1 : 0;
+    std::vector<seq_no> together;
     for (const delivery& one : got->deliveries) {
       CHECK_FALSE(ledger.was_acked(stream, consumer, one.record.seq.raw()));
-      if (random() % 4 == 0) continue;
-      auto done = co_await world.now->ack(stream, consumer, one.record.seq);
-      if (done) ledger.acked(stream, consumer, one.record.seq.raw());
+      const uint64_t dice = random() % 12;
+      if (dice < 3) continue;
+      if (dice == 3) {
+        auto again = co_await world.now->nak(stream, consumer, one.record.seq, random() % 2 * 1'000);
+        if (!again) co_return;
+      } else if (dice == 4) {
+        auto given_up = co_await world.now->term(stream, consumer, one.record.seq);
+        if (!given_up) co_return;
+      } else if (dice < 8) {
+        together.push_back(one.record.seq);
+      } else {
+        auto done = co_await world.now->ack(stream, consumer, one.record.seq);
+        if (done) ledger.acked(stream, consumer, one.record.seq.raw());
+      }
+    }
+    if (!together.empty()) {
+      auto done = co_await world.now->ack_many(stream, consumer, together, seq_no());
+      if (done) {
+        for (const seq_no seq : together) ledger.acked(stream, consumer, seq.raw());
+      }
     }
     auto info = co_await world.now->get_consumer(stream, consumer);
     if (info) ledger.floor_shown(stream, consumer, info->ack_floor);

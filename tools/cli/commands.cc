@@ -3,45 +3,18 @@
 #include <fmt/core.h>
 #include <grpcpp/grpcpp.h>
 
-#include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
 
 #include "tools/channel.h"
+#include "tools/cli/answers.h"
 #include "tools/cli/print.h"
 
 namespace weir {
 namespace {
 
 using namespace waymaker::streams;
-
-constexpr auto call_deadline = std::chrono::seconds(30);
-constexpr int exit_failed = 1;
-
-void set_deadline(grpc::ClientContext& context) {
-  context.set_deadline(std::chrono::system_clock::now() + call_deadline);
-}
-
-bool reached(const grpc::Status& status) {
-  if (!status.ok()) fmt::print(stderr, "weir: {}\n", to_text(status));
-  return status.ok();
-}
-
-template <class Response>
-bool accepted(const grpc::Status& status, const Response& response) {
-  if (!reached(status)) return false;
-  if (!response.success()) fmt::print(stderr, "weir: {}: {}\n", response.result_code(), response.message());
-  return response.success();
-}
-
-void put(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
-void put_json(const google::protobuf::Message& message) {
-  put(to_json(message) + "\n");
-}
 
 weir::v1::Durability to_durability(const std::string& name) {
   if (name == "memory") return weir::v1::DURABILITY_MEMORY;
@@ -70,8 +43,11 @@ void fill(StreamConfigPb& config, const create_options& options) {
 
 }  // namespace
 
-commands::commands(const std::string& server, bool json)
-    : server_(server), json_(json), stub_(WaymakerStreamsService::NewStub(open_channel(server))) {}
+commands::commands(const std::string& server, bool json) : server_(server), json_(json) {
+  const auto channel = open_channel(server);
+  stub_ = WaymakerStreamsService::NewStub(channel);
+  admin_ = v1::Admin::NewStub(channel);
+}
 
 int commands::streams() {
   grpc::ClientContext context;
@@ -146,11 +122,20 @@ int commands::publish(const std::string& stream, const publish_options& options)
     if (equals != std::string::npos) added.set_value(header.substr(equals + 1));
   }
   if (options.expected_last_seq) request.set_expected_last_seq(*options.expected_last_seq);
+  request.set_message_id(options.message_id);
+  request.set_ttl_ms(options.ttl_ms);
+  request.set_deliver_at_ms(static_cast<int64_t>(options.deliver_at_ms));
   grpc::ClientContext context;
   set_deadline(context);
   PublishResponse response;
   if (!accepted(stub_->Publish(&context, request, &response), response)) return exit_failed;
-  json_ ? put_json(response) : put(fmt::format("stored as {}\n", response.seq()));
+  if (json_) {
+    put_json(response);
+  } else if (response.scheduled()) {
+    put("scheduled\n");
+  } else {
+    put(fmt::format("stored as {}{}\n", response.seq(), response.duplicate() ? ", before" : ""));
+  }
   return 0;
 }
 
@@ -186,60 +171,18 @@ int commands::subjects(const std::string& stream, const std::string& prefix) {
   return 0;
 }
 
-int commands::consumers(const std::string& stream) {
+int commands::purge(const std::string& stream, const purge_options& options) {
   grpc::ClientContext context;
   set_deadline(context);
-  ListConsumersRequest request;
+  v1::PurgeRequest request;
   request.set_stream(stream);
-  ListConsumersResponse response;
-  if (!accepted(stub_->ListConsumers(&context, request, &response), response)) return exit_failed;
-  if (json_) {
-    put_json(response);
-  } else {
-    for (const ConsumerStatePb& consumer : response.consumers()) put(to_text(consumer));
-  }
+  request.set_subject(options.subject);
+  request.set_up_to_seq(options.up_to_seq);
+  request.set_keep(options.keep);
+  v1::PurgeResponse response;
+  if (!accepted(admin_->Purge(&context, request, &response), response)) return exit_failed;
+  json_ ? put_json(response) : put(fmt::format("purged {} messages\n", response.purged()));
   return 0;
-}
-
-bool commands::ensure_consumer(const std::string& stream, const std::string& consumer) {
-  grpc::ClientContext context;
-  set_deadline(context);
-  CreateConsumerRequest request;
-  request.set_stream(stream);
-  request.mutable_config()->set_name(consumer);
-  CreateConsumerResponse response;
-  const grpc::Status status = stub_->CreateConsumer(&context, request, &response);
-  return (status.ok() && response.result_code() == "already_exists") || accepted(status, response);
-}
-
-bool commands::ack(const std::string& stream, const std::string& consumer, uint64_t seq) {
-  grpc::ClientContext context;
-  set_deadline(context);
-  AckRequest request;
-  request.set_stream(stream);
-  request.set_consumer(consumer);
-  request.set_seq(seq);
-  AckResponse response;
-  return accepted(stub_->Ack(&context, request, &response), response);
-}
-
-int commands::fetch(const std::string& stream, const fetch_options& options) {
-  if (options.create && !ensure_consumer(stream, options.consumer)) return exit_failed;
-  grpc::ClientContext context;
-  set_deadline(context);
-  FetchRequest request;
-  request.set_stream(stream);
-  request.set_consumer(options.consumer);
-  request.set_batch_size(static_cast<uint32_t>(options.batch));
-  FetchResponse response;
-  if (!accepted(stub_->Fetch(&context, request, &response), response)) return exit_failed;
-  for (const MessagePb& message : response.messages()) json_ ? put_json(message) : put(to_text(message));
-  std::fflush(stdout);  // what is acknowledged has been shown
-  for (const MessagePb& message : response.messages()) {
-    if (options.ack && !ack(stream, options.consumer, message.seq())) return exit_failed;
-  }
-  for (const uint64_t seq : response.damaged_seqs()) fmt::print(stderr, "weir: message {} is damaged\n", seq);
-  return response.damaged_seqs().empty() ? 0 : exit_failed;
 }
 
 int commands::watch() {

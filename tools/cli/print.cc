@@ -39,6 +39,39 @@ std::string printable(std::string_view bytes) {
   return text;
 }
 
+std::string filter_text(const ConsumerConfigPb& config) {
+  std::string text = config.filter_subject();
+  for (const std::string& filter : config.filter_subjects()) text += (text.empty() ? "" : " ") + filter;
+  return text.empty() ? "any" : text;
+}
+
+std::string wait_text(const ConsumerConfigPb& config) {
+  if (config.backoff_ms().empty()) return fmt::format("{} ms", config.ack_wait_ms());
+  std::string text;
+  for (const uint64_t wait : config.backoff_ms()) text += fmt::format("{}{}", text.empty() ? "" : ", ", wait);
+  return text + " ms, the last one repeats";
+}
+
+// Whether something is delivered, and if not, why.
+std::string blocked_text(const ConsumerStatePb& consumer) {
+  switch (consumer.blocked()) {
+    case v1::BLOCKED_NOT:
+      return "goes on";
+    case v1::BLOCKED_PAUSED:
+      return fmt::format("paused until {}", time_text(consumer.paused_until_ms()));
+    case v1::BLOCKED_MAX_ACK_PENDING:
+      return "nothing: as many unacknowledged as max_ack_pending allows";
+    case v1::BLOCKED_MAX_ACK_PENDING_PER_SUBJECT:
+      return "nothing: each subject has as many unacknowledged as max_ack_pending_per_subject allows";
+    case v1::BLOCKED_NO_MATCH:
+      return "nothing: what is left does not match the filter";
+    case v1::BLOCKED_CAUGHT_UP:
+      return "nothing: caught up";
+    default:
+      return "unknown";
+  }
+}
+
 }  // namespace
 
 std::string to_json(const google::protobuf::Message& message) {
@@ -85,17 +118,39 @@ std::string to_text(const GetStreamInfoResponse& info) {
                       config.max_msg_bytes() == 0 ? "the broker's" : bytes_text(config.max_msg_bytes()));
   text += fmt::format("acknowledged {}{}\n", weir::v1::Durability_Name(info.durability()),
                       config.ephemeral() ? ", in memory only" : "");
+  if (config.discard_new()) text += "when full    publishes are refused\n";
+  if (info.scheduled() != 0) text += fmt::format("scheduled    {} messages\n", info.scheduled());
   if (info.damaged_records() != 0) text += fmt::format("damaged      {} records\n", info.damaged_records());
   return text;
 }
 
 std::string to_text(const ConsumerStatePb& consumer) {
   const ConsumerConfigPb& config = consumer.config();
-  return fmt::format(
-      "{}  filter {}  ack floor {}  last delivered {}  ack wait {} ms  max deliver {}  given up {}  since {}\n",
-      config.name(), config.filter_subject().empty() ? "any" : config.filter_subject(), consumer.ack_floor(),
-      consumer.last_delivered(), config.ack_wait_ms(), config.max_deliver(), consumer.redelivered_dropped(),
-      time_text(consumer.created_at_ms()));
+  return fmt::format("{}  filter {}  ack floor {}  pending {}  parked {}  lag {}  waiting {}  {}\n", config.name(),
+                     filter_text(config), consumer.ack_floor(), consumer.pending(), consumer.parked(), consumer.lag(),
+                     consumer.waiting(), blocked_text(consumer));
+}
+
+std::string details(const ConsumerStatePb& consumer) {
+  const ConsumerConfigPb& config = consumer.config();
+  std::string text = fmt::format("name            {}\n", config.name());
+  text += fmt::format("filter          {}\n", filter_text(config));
+  text += fmt::format("delivery        {}\n", blocked_text(consumer));
+  text += fmt::format("waiting         {} fetches and subscriptions\n", consumer.waiting());
+  text += fmt::format("lag             {} messages above the ack floor {}\n", consumer.lag(), consumer.ack_floor());
+  text += fmt::format("last delivered  {}\n", consumer.last_delivered());
+  text += fmt::format("pending         {}, of those held back by subject {}\n", consumer.pending(), consumer.held());
+  text += fmt::format("parked          {}\n", consumer.parked());
+  text += fmt::format("given up        {} after their last attempt\n", consumer.redelivered_dropped());
+  text += fmt::format("ack wait        {}\n", wait_text(config));
+  text += fmt::format("attempts        {}\n",
+                      config.unlimited_deliver() ? "unlimited" : std::to_string(config.max_deliver()));
+  text += fmt::format("max ack pending {}, a subject {}\n", bound(true, config.max_ack_pending()),
+                      bound(true, config.max_ack_pending_per_subject()));
+  if (!config.dead_letter_subject().empty()) text += fmt::format("dead letters    {}\n", config.dead_letter_subject());
+  if (config.inactive_ms() != 0) text += fmt::format("deleted after   {} ms without use\n", config.inactive_ms());
+  text += fmt::format("since           {}\n", time_text(consumer.created_at_ms()));
+  return text;
 }
 
 std::string to_text(const MessagePb& message) {

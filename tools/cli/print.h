@@ -12,6 +12,8 @@ std::string to_json(const google::protobuf::Message& message);
 
 std::string to_text(const waymaker::streams::GetStreamInfoResponse& info);
 std::string to_text(const waymaker::streams::ConsumerStatePb& consumer);
+// All of it, with why nothing is delivered.
+std::string details(const waymaker::streams::ConsumerStatePb& consumer);
 std::string to_text(const waymaker::streams::MessagePb& message);
 std::string to_text(const waymaker::streams::WatchEvent& event);
 
