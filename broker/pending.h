@@ -98,7 +98,9 @@ class pending_set {
     seq_no seq;
   };
   struct later {
-    bool operator()(const alarm& left, const alarm& right) const { return left.deadline > right.deadline; }
+    bool operator()(const alarm& left, const alarm& right) const {
+      return left.deadline != right.deadline ? left.deadline > right.deadline : left.seq > right.seq;
+    }
   };
   using seq_heap = std::deque<seq_no>;
 

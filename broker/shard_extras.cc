@@ -61,7 +61,10 @@ task<result<published>> shard_impl::publish_special(const publish_request& reque
   placed.later = request.deliver_at_ms > believed_wall().raw();
   auto admitted = co_await admit_later(request, placed);
   if (!admitted) co_return admitted.err();
-  if (placed.original) co_return *placed.original;
+  if (placed.original) {
+    ++counters_.duplicates;
+    co_return *placed.original;
+  }
   const stream_ref in(placed.in);
   ++counters_.published;
   if (placed.later) {

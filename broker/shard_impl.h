@@ -275,6 +275,7 @@ class shard_impl final : public shard, private store_client {
   task<void> journal_progress_patiently(place held);
   // Everything whose time has come, at most so many deadlines: redelivery, giving up, the end of a pause.
   void look_after(const place& held, size_t most = SIZE_MAX);
+  void end_pause(const place& held);
   void set_alarm(consumer& at);
   void on_alarm(consumer& at);
   void used(consumer& at) { at.last_used = ports_.clock.mono(); }

@@ -46,14 +46,22 @@ size_t shard_impl::progress_bytes(const consumer& at, size_t more) {
 
 // --- unasked ---
 
+// Journaled if there is room, so that a wall clock that goes back does not begin it again after a restart.
+void shard_impl::end_pause(const place& held) {
+  const bool can = !held.in->ephemeral() && !store_->failed();
+  if (can && journal_of().has_room(settings_bytes(held.at->config()))) {
+    change_settings(held, held.at->config(), wall_ms(0));
+    return;
+  }
+  held.at->paused_until = wall_ms(0);
+  held.at->stir();
+}
+
 void shard_impl::look_after(const place& held, size_t most) {
   consumer& at = *held.at;
   if (at.paused()) {
     const auto wall = trusted_wall();
-    if (wall && *wall >= at.paused_until) {
-      at.paused_until = wall_ms(0);
-      at.stir();
-    }
+    if (wall && *wall >= at.paused_until) end_pause(held);
   }
   at.expire(ports_.clock.mono(), ports_.clock.wall(), most);
   if (!at.dying().empty()) start_burying(held);

@@ -1,4 +1,4 @@
-// The core flow with @grpc/grpc-js, as a Node user writes it: create, publish, fetch, acknowledge, read, watch.
+// The core flow with @grpc/grpc-js, as a Node user writes it: create, publish, fetch, subscribe, acknowledge, read, watch.
 // Starts a broker of its own; ends with 'N passed, N failed'.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -12,10 +12,10 @@ import loader from '@grpc/proto-loader';
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 const program = process.env.WEIR_SERVER ?? path.join(root, 'build/bin/weir-server');
-const definition = loader.loadSync('waymaker/streams.proto', {
+const definition = loader.loadSync(['waymaker/streams.proto', 'weir/v1/admin.proto'], {
   includeDirs: [path.join(root, 'proto')], keepCase: true, longs: Number, enums: String, defaults: true, oneofs: true,
 });
-const { waymaker } = grpc.loadPackageDefinition(definition);
+const { waymaker, weir } = grpc.loadPackageDefinition(definition);
 
 const folder = mkdtempSync(path.join(tmpdir(), 'weir-e2e-'));
 const broker = spawn(program, ['--listen', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--data', path.join(folder, 'data')],
@@ -34,11 +34,13 @@ const address = /^weir-server ready listen=(\S+) /.exec(ready)[1];
 const client = new waymaker.streams.WaymakerStreamsService(address, grpc.credentials.createInsecure(),
   { 'grpc.max_receive_message_length': -1 });
 
-const call = (method, request) => new Promise((resolve, reject) => {
-  client[method](request, { deadline: Date.now() + 20_000 }, (failure, answer) => (failure ? reject(failure) : resolve(answer)));
+const admin = new weir.v1.Admin(address, grpc.credentials.createInsecure());
+
+const call = (method, request, service = client) => new Promise((resolve, reject) => {
+  service[method](request, { deadline: Date.now() + 20_000 }, (failure, answer) => (failure ? reject(failure) : resolve(answer)));
 });
-const ok = async (method, request) => {
-  const answer = await call(method, request);
+const ok = async (method, request, service = client) => {
+  const answer = await call(method, request, service);
   assert.equal(answer.result_code, 'ok', answer.message);
   assert.equal(answer.success, true);
   return answer;
@@ -84,6 +86,35 @@ const tests = {
     assert.equal((await ok('GetConsumerInfo', { stream: 'node', consumer: 'c' })).consumer.ack_floor, 1000);
   },
 
+  async 'subscribe, acknowledge, and see the end of the consumer'() {
+    await ok('CreateStream', { config: { name: 'jobs', retention: { work_queue: {} } } });
+    await ok('CreateConsumer', { stream: 'jobs', config: { name: 'worker', ack_wait_ms: 600_000 } });
+    const events = client.Subscribe({ stream: 'jobs', consumer: 'worker', batch_size: 8 });
+    const publishing = Promise.all(Array.from({ length: 200 },
+      (_, n) => ok('Publish', { stream: 'jobs', subject: 'job', payload: Buffer.from(`job ${n}`) })));
+    const seqs = [];
+    let ending;
+    let reason;
+    for await (const event of events) {
+      if (event.event === 'stopped') {
+        reason = event.stopped.reason;
+        continue;
+      }
+      seqs.push(event.message.seq);
+      if (seqs.length <= 100) await ok('Ack', { stream: 'jobs', consumer: 'worker', seq: event.message.seq });
+      if (seqs.length === 200) {
+        await publishing;
+        const many = await ok('AckMany', { stream: 'jobs', consumer: 'worker', up_to_seq: 200 }, admin);
+        assert.equal(many.acked, 100);
+        ending = ok('DeleteConsumer', { stream: 'jobs', consumer: 'worker' });
+      }
+    }
+    await ending;
+    assert.equal(reason, 'consumer deleted');
+    assert.deepEqual(seqs, Array.from({ length: 200 }, (_, n) => n + 1));
+    assert.equal((await ok('GetStreamInfo', { name: 'jobs' })).stats.msg_count, 0);
+  },
+
   async 'optimistic concurrency, absent and zero told apart'() {
     assert.equal((await ok('Publish', { stream: 'node', subject: 'n.cas', expected_last_seq: 0 })).seq, 1001);
     const wrong = await call('Publish', { stream: 'node', subject: 'n.cas', expected_last_seq: 0 });
@@ -117,6 +148,7 @@ const tests = {
 
   async 'stops cleanly'() {
     client.close();
+    admin.close();
     broker.kill('SIGTERM');
     assert.equal(await ended, 0);
   },
