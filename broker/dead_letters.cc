@@ -36,7 +36,7 @@ bool is_dying(const consumer& at, seq_no seq) {
 void shard_impl::start_burying(const place& held) {
   if (held.at->burying || held.at->dying().empty() || stopping_) return;
   held.at->burying = true;
-  background_.spawn(bury(held));
+  in_background(bury(held));
 }
 
 void shard_impl::retry_burying() {
@@ -126,7 +126,7 @@ task<bool> shard_impl::bury_one(place held, dying_message one) {
   } else {
     journal_progress_lazily(in, at);  // the limits removed it with this append
   }
-  if (done.needs_load && !in.pruning.held()) background_.spawn(prune_in_background(held.in, false));
+  if (done.needs_load && !in.pruning.held()) in_background(prune_in_background(held.in, false));
   co_return true;
 }
 

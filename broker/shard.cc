@@ -45,8 +45,8 @@ void shard_impl::on_sweep() {
     if (ages && one->limits().has_age() && !one->pruning.held()) aging.push_back(one);
     if (one->config().policy == retention_policy::interest && one->log().stats().count != 0) unwanted.push_back(one);
   }
-  for (const stream_ref& one : aging) background_.spawn(prune_in_background(one, true));
-  for (const stream_ref& one : unwanted) background_.spawn(drop_unwanted(one));
+  for (const stream_ref& one : aging) in_background(prune_in_background(one, true));
+  for (const stream_ref& one : unwanted) in_background(drop_unwanted(one));
 }
 
 task<void> shard_impl::drop_unwanted(stream_ref in) {

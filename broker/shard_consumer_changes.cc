@@ -180,7 +180,7 @@ task<result<bool>> shard_impl::remove_consumer(place held, bool only_if_unused) 
     held.in->consumers[held.at->config().name] = held.at;
   };
   const lsn end = append_control(*held.in, entry, std::move(revert));
-  if (held.in->config().policy == retention_policy::interest) background_.spawn(drop_unwanted(held.in));
+  if (held.in->config().policy == retention_policy::interest) in_background(drop_unwanted(held.in));
   auto safe = co_await reached(durability::fsync, end);
   if (!safe) co_return safe.err();
   dismiss(*held.at);

@@ -61,7 +61,7 @@ void shard_impl::on_due() {
     stream* in = find(at->second);
     if (in != nullptr && !in->looked_at) due.emplace_back(in);
   }
-  for (const stream_ref& in : due) background_.spawn(run_due(in));
+  for (const stream_ref& in : due) in_background(run_due(in));
   set_alarm();
 }
 
@@ -183,7 +183,7 @@ void shard_impl::release_one(stream& in, const record_fields& fields, const sche
   const stream::appended done = in.after_append(at, fields.subject);
   counters_.pruned += done.removed;
   const stream_ref held(&in);
-  if (done.needs_load) background_.spawn(settle_append(held, done));
+  if (done.needs_load) in_background(settle_append(held, done));
   if (in.ephemeral()) return;
   std::function<void()> revert = [held] { ++held->later->kept; };
   undo_.add(at.end, std::move(revert));

@@ -11,7 +11,7 @@ task<void> shard_impl::settle_append(stream_ref in, stream::appended done) {
   if (in->config().limits.strict) {
     co_await prune(std::move(in), false);
   } else if (!in->pruning.held()) {
-    background_.spawn(prune_in_background(std::move(in), false));
+    in_background(prune_in_background(std::move(in), false));
   }
 }
 

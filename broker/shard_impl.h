@@ -141,6 +141,10 @@ class shard_impl final : public shard, private store_client {
   task<void> prune_in_background(stream_ref in, bool ages);
   // Messages that nobody is interested in any more go (interest retention).
   task<void> drop_unwanted(stream_ref in);
+  // Once the shard waits for the last of them, nothing new begins.
+  void in_background(task<void> work) {
+    if (!background_.closed()) background_.spawn(std::move(work));
+  }
   std::optional<wall_ms> trusted_wall() { return guard_.trusted(ports_.clock.mono(), ports_.clock.wall()); }
   wall_ms believed_wall() { return guard_.believed(ports_.clock.mono(), ports_.clock.wall()); }
 

@@ -89,7 +89,7 @@ void shard_impl::on_alarm(consumer& at) {
   place held;
   held.in = stream_ref(at.in);
   held.at = consumer_ref(&at);
-  if (is_unused(at)) return background_.spawn(expire_consumer(std::move(held)));
+  if (is_unused(at)) return in_background(expire_consumer(std::move(held)));
   look_after(held, deadlines_a_turn);
   if (at.has_due()) at.stir();
   journal_progress_lazily(*held.in, at);

@@ -63,7 +63,7 @@ void shard_impl::finish_recovery() {
   }
   for (const stream_ref& in : waiting) {
     if (in->later) in->later->read_end = in->later->log.stats().last;
-    background_.spawn(run_due(in));
+    in_background(run_due(in));
   }
 }
 

@@ -250,5 +250,16 @@ TEST_CASE("unused: a consumer that nobody uses goes, one that is used or subscri
   CHECK(world.run(world.now->list_consumers("s"))->size() == 1);
 }
 
+TEST_CASE("unused: the shard may stop while a consumer is on its way out") {
+  shard_fixture world;
+  world.start();
+  world.create("s", [](stream_config& c) { c.policy = retention_policy::interest; });
+  world.consume("s", "c", [](consumer_config& c) { c.inactive_ms = 1'000; });
+  world.publish_many("s", "a", 3);
+  world.advance_time_ms(1'000);
+  REQUIRE(world.restart());
+  CHECK(world.run(world.now->list_consumers("s"))->empty());
+}
+
 }  // namespace
 }  // namespace weir
