@@ -563,7 +563,7 @@ class Restart(DeliveryTest):
         self.ok(self.admin.PauseConsumer(admin_pb.PauseConsumerRequest(stream=name, consumer='c', pause_until_ms=FAR)))
         before = self.state(name)
         self.broker.restart()
-        eventually(lambda: self.stub.ListStreams(pb.ListStreamsRequest(), wait_for_ready=True).names)
+        self.stub, self.admin = self.broker.streams(), self.broker.admin_calls()
         after = self.state(name)
         self.assertEqual((before.ack_floor, before.pending, before.parked, before.paused_until_ms),
                          (after.ack_floor, after.pending, after.parked, after.paused_until_ms))
