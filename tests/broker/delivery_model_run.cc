@@ -389,8 +389,14 @@ void delivery_run::compare_parked(const std::string& name, const std::string& wh
   const auto naive = naive_.list_parked(name, which, from, limit, total);
   if (!both(real, naive)) return;
   same(real->total, total, "total of parked");
-  same(real->items.size(), naive->size(), "parked listed");
-  for (size_t i = 0; i < naive->size(); ++i) {
+  // A page ends where its records are as many bytes as an answer may hold.
+  uint64_t bytes = 0;
+  for (const parked_page::item& item : real->items) bytes += item.record ? item.record->bytes.size() : 0;
+  expect(real->items.size() == naive->size() ||
+             (real->items.size() < naive->size() && bytes + 600 > real_.limits.fetch_bytes_max),
+         "parked listed: really " + std::to_string(real->items.size()) + ", by the model " +
+             std::to_string(naive->size()));
+  for (size_t i = 0; i < real->items.size(); ++i) {
     const parked_page::item& item = real->items[i];
     same(item.parked.seq.raw(), (*naive)[i].seq.raw(), "seq of a parked one");
     same(item.parked.parked_at.raw(), (*naive)[i].parked_at.raw(), "parked_at");

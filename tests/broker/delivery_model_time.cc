@@ -7,6 +7,7 @@ namespace weir {
 namespace {
 
 constexpr int64_t deleted_late_ms_max = 5'000;  // an inactive consumer
+constexpr int64_t pauses_settle_ms = 31'000;    // a pause ends by its timer, though the wall clock is there already
 constexpr int64_t jump_settles_ms = 6'000;      // until the shard has looked at its clocks
 constexpr int64_t hour_ms = 3'600'000;
 
@@ -144,7 +145,7 @@ void delivery_run::observe_inactive(bool by_itself) {
 void delivery_run::nudge_wall() {
   const int64_t by = (one_in(2) ? 1 : -1) * some_ms(1'200'000);
   note("wall clock " + std::to_string(by));
-  lenient_until_ = naive_.mono + jump_settles_ms;
+  lenient_until_ = naive_.mono + pauses_settle_ms;
   real_.clock.set_wall(wall_ms(naive_.wall + by));
   follow_clock();
   advance_by(jump_settles_ms);
