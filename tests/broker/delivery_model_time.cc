@@ -91,6 +91,13 @@ void delivery_run::observe() {
 void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
   const auto info = real_.run(real_.now->get_stream(name));
   expect(static_cast<bool>(info), "info of " + name);
+  for (const uint64_t seq : naive_.outlived(in)) {
+    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
+    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
+    if (*found) continue;
+    note("outlived " + name + " " + std::to_string(seq));
+    naive_.remove(in, seq);
+  }
   if (in.config.policy == retention_policy::interest) {
     const bool empty = info->stats.msg_count == 0;
     naive_.prune_interest_up_to(in, empty ? UINT64_MAX : info->stats.first_block);
@@ -113,13 +120,6 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
            name + ": message " + std::to_string(before + 1 + i) + " has no explanation");
   }
   if (in.last != before) serve_before(name, before + 1);
-  for (const uint64_t seq : naive_.outlived(in)) {
-    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
-    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
-    if (*found) continue;
-    note("outlived " + name + " " + std::to_string(seq));
-    naive_.remove(in, seq);
-  }
 }
 
 // Consumers the shard deleted by itself.
