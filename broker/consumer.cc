@@ -36,7 +36,7 @@ void consumer::set_config(consumer_config config) {
     pending_.for_each([&all](const pending_set::entry& one) { all.push_back(one); });
     for (const pending_set::entry& one : all) {
       pending_.set_subject(one.seq, 0);
-      if (one.where == pending_stage::held || one.where == pending_stage::ready) make_due(one.seq);
+      if (one.where == pending_stage::held) pending_.put(one.seq, 0, pending_stage::ready);
     }
     subjects_.clear();
     subjects_known_ = true;
@@ -202,8 +202,18 @@ void consumer::learn(seq_no seq, std::string_view subject) {
   pending_.set_subject(seq, number);
 }
 
+// Who was let in may have lost its room to what came back: all of them line up again.
 void consumer::learned() {
   subjects_known_ = true;
+  std::vector<pending_set::entry> let_in;
+  pending_.for_each([&let_in](const pending_set::entry& one) {
+    if (one.where == pending_stage::ready && one.subject != 0) let_in.push_back(one);
+  });
+  for (const pending_set::entry& one : let_in) {
+    pending_.put(one.seq, 0, pending_stage::held);
+    subjects_.hold(one.subject, one.seq);
+    subjects_.give_back(one.subject);
+  }
   for (const seq_no seq : subjects_.all_with_room(config_.max_ack_pending_per_subject)) {
     pending_.put(seq, 0, pending_stage::ready);
   }

@@ -78,6 +78,22 @@ TEST_CASE("per subject: acks, removal by the stream and requeues keep the count 
   }
 }
 
+TEST_CASE("per subject: what is requeued takes the room of what was let in and not delivered yet") {
+  shard_fixture world;
+  world.start();
+  world.create("s");
+  world.consume("s", "c", per_key);
+  publish_all(world, {"a", "a", "a"});
+  CHECK(world.fetch("s", "c") == shown{"1"});
+  REQUIRE(world.run(world.now->term("s", "c", seq_no(1))));
+  REQUIRE(world.run(world.now->requeue_parked("s", "c", {})));
+  CHECK(world.fetch("s", "c") == shown{"1"});
+  CHECK(world.consumer("s", "c").held == 2);
+  world.ack("s", "c", 1);
+  CHECK(world.fetch("s", "c") == shown{"2"});
+  CHECK(world.fetch("s", "c") == shown{});
+}
+
 TEST_CASE("per subject: an ack wakes who waits for that key") {
   shard_fixture world;
   world.start();
