@@ -123,7 +123,7 @@ schedule& shard_impl::open_schedule(stream& in, stream_id log) {
     options.ephemeral = in.ephemeral();
     options.written_is_visible = in.level() <= durability::written;
     options.block_records = in.config().block_size;
-    options.label = encode_schedule_label(in.id());
+    options.label = encode_schedule_label(in.id(), stream_record{in.config(), in.created_at()});
     found = &keeper.create_log(log, options);
   }
   in.later = std::make_unique<schedule>(*found);

@@ -374,8 +374,8 @@ class shard_impl final : public shard, private store_client {
   undo_list undo_;
   bool taken_back_ = false;  // the disk failed and undo_ ran
 
-  std::set<std::pair<wall_ms, stream_id>> wakes_;   // streams by wake_at
-  std::map<stream_id, stream_id> schedules_found_;  // only while recover() runs: stream, log of its schedule
+  std::set<std::pair<wall_ms, stream_id>> wakes_;        // streams by wake_at
+  std::map<stream_id, schedule_owner> schedules_found_;  // only while recover() runs: by their logs
   clock_guard guard_;
   alarm alarm_{*this};
   repeating tick_{*this, &shard_impl::on_tick};

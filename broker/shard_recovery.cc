@@ -122,10 +122,12 @@ result<void> shard_impl::restore_extras(stream& in, const std::string& bytes) {
   return ok();
 }
 
-// Schedules that were found without the state that says whose they are.
+// Schedules that were found without the state that says whose they are. A stream of which nothing else is left has one
+// again.
 void shard_impl::attach_schedules() {
-  for (const auto& [of, log] : schedules_found_) {
-    stream* in = find(of);
+  for (const auto& [log, owner] : schedules_found_) {
+    if (find(owner.id) == nullptr) restore_stream(owner.id, owner.stream);
+    stream* in = find(owner.id);
     if (in != nullptr && !in->later) open_schedule(*in, log);
   }
   schedules_found_.clear();
@@ -139,12 +141,12 @@ result<void> shard_impl::apply(stream_id id, byte_span bytes) {
 }
 
 result<void> shard_impl::adopt(stream_id id, byte_span label) {
-  if (const auto of = decode_schedule_label(label)) {
+  if (auto owner = decode_schedule_label(label)) {
     log_options options;
     options.label = as_text(label);
     opening_->create_log(id, options);
-    schedules_found_[*of] = id;
-    next_stream_ = std::max(next_stream_, id.raw() + 1);
+    next_stream_ = std::max({next_stream_, id.raw() + 1, owner->id.raw() + 1});
+    schedules_found_.insert_or_assign(id, std::move(*owner));
     return ok();
   }
   auto stream = decode_label(label);

@@ -448,11 +448,12 @@ std::string encode_label(const stream_record& stream) {
   return out;
 }
 
-std::string encode_schedule_label(stream_id of) {
+std::string encode_schedule_label(stream_id of, const stream_record& stream) {
   std::string out;
   state_writer to(out);
   to.u8(schedule_label_version);
   to.varint(of.raw());
+  put_stream(to, stream);
   return out;
 }
 
@@ -534,12 +535,14 @@ result<stream_record> decode_label(byte_span bytes) {
   return stream;
 }
 
-std::optional<stream_id> decode_schedule_label(byte_span bytes) {
+std::optional<schedule_owner> decode_schedule_label(byte_span bytes) {
   state_reader from(bytes);
   if (from.u8() != schedule_label_version) return std::nullopt;
-  const stream_id of(from.varint());
-  if (!from.ok() || !from.at_end() || of == stream_id()) return std::nullopt;
-  return of;
+  schedule_owner owner;
+  owner.id = stream_id(from.varint());
+  owner.stream = get_stream(from);
+  if (!from.ok() || !from.at_end() || owner.id == stream_id()) return std::nullopt;
+  return owner;
 }
 
 }  // namespace weir

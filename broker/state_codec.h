@@ -38,7 +38,7 @@
 //   extras    block, empty if there is nothing to say { schedule's stream id (0: none), ids of messages, ids of
 //             scheduled messages, count x { seq - the one before, signed expires_at - the one before } }
 //   ids       count, count x { seq - the one before, signed time of the publish - the one before, text id }
-//   label     u8 version = 1, stream block; of a schedule's log u8 version = 2, stream id
+//   label     u8 version = 1, stream block; of a schedule's log u8 version = 2, stream id, stream block
 #pragma once
 
 #include <optional>
@@ -135,13 +135,17 @@ void encode_progress(std::string& out, const consumer& from);
 consumer_record record_of(const consumer& from);
 std::string encode_shard(const shard_snapshot& state);
 std::string encode_label(const stream_record& stream);
-std::string encode_schedule_label(stream_id of);
+std::string encode_schedule_label(stream_id of, const stream_record& stream);
 
 // data_loss: not what an encoder wrote, or of another version.
 result<state_entry> decode_entry(byte_span bytes);
 result<shard_snapshot> decode_shard(byte_span bytes);
 result<stream_record> decode_label(byte_span bytes);
 // Whose schedule the log is; nothing: it is not one.
-std::optional<stream_id> decode_schedule_label(byte_span bytes);
+struct schedule_owner {
+  stream_id id;
+  stream_record stream;
+};
+std::optional<schedule_owner> decode_schedule_label(byte_span bytes);
 
 }  // namespace weir

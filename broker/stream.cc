@@ -30,16 +30,24 @@ size_t stream::publish_bytes(const record_fields& fields) const {
   return log_.append_bytes(fields) + retention::room_bytes;
 }
 
+// Inlined into both: a publish without anything special comes through the first.
+[[gnu::always_inline]] inline void stream::finish_append(appended& done, std::string_view subject) {
+  if (!awaiting.empty()) board->appended(*this, subject, done.at.seq);
+  if (config_.max_msgs_per_subject != 0) done.removed = enforce_subject_cap(subject);
+  if (retention_.over_bounds()) enforce_limits(done);
+}
+
 stream::appended stream::append(const record_fields& fields, uint64_t epoch) {
-  return after_append(log_.append(fields, epoch), fields.subject);
+  appended done;
+  done.at = log_.append(fields, epoch);
+  finish_append(done, fields.subject);
+  return done;
 }
 
 stream::appended stream::after_append(const stream_log::appended& at, std::string_view subject) {
   appended done;
   done.at = at;
-  if (!awaiting.empty()) board->appended(*this, subject, at.seq);
-  if (config_.max_msgs_per_subject != 0) done.removed = enforce_subject_cap(subject);
-  enforce_limits(done);
+  finish_append(done, subject);
   return done;
 }
 
@@ -49,12 +57,11 @@ stream::appended stream::after_run(const stream_log::appended& at, const std::ve
   for (size_t i = 0; i < run.size() && !awaiting.empty(); ++i) {
     board->appended(*this, run[i].subject, seq_no(at.seq.raw() + i));
   }
-  enforce_limits(done);
+  if (retention_.over_bounds()) enforce_limits(done);
   return done;
 }
 
 void stream::enforce_limits(appended& done) {
-  if (!retention_.over_bounds()) return;
   const retention::outcome pruned = enforce(std::nullopt);
   done.removed += pruned.removed;
   done.needs_load = pruned.needs_load;

@@ -119,6 +119,7 @@ class stream final : public local_counted {
  private:
   uint64_t enforce_subject_cap(std::string_view subject);
   void enforce_limits(appended& done);
+  void finish_append(appended& done, std::string_view subject);
 
   const stream_id id_;
   stream_config config_;

@@ -53,10 +53,10 @@ nlohmann::json to_json(const measured& one) {
 nlohmann::json measure(const settings& chosen) {
   server_process server(chosen.server);
   nats_broker nats(chosen.nats);
-  load_client client(server.listen(), 1);
-  weir_consumer worker(server.listen());
-  fill_stream(client, "bench", chosen.messages, chosen.payload_bytes);
   nats.fill(chosen.messages, chosen.payload_bytes);
+  load_client client(server.listen(), 1);
+  fill_stream(client, "bench", chosen.messages, chosen.payload_bytes);
+  weir_consumer worker(server.listen());  // now: an idle connection whose client does not answer pings is closed
   const wait_meter neighbours;
   measured of_nats, of_fetch, of_subscribe;
   auto messages = static_cast<double>(chosen.messages);

@@ -19,7 +19,7 @@ namespace {
 constexpr uint8_t frame_data = 0, frame_headers = 1, frame_rst_stream = 3, frame_settings = 4, frame_ping = 6,
                   frame_goaway = 7, frame_window_update = 8;
 constexpr uint8_t flag_end_stream = 1, flag_ack = 1, flag_end_headers = 4;
-constexpr uint16_t setting_initial_window = 4;
+constexpr uint16_t setting_streams_max = 3, setting_initial_window = 4;
 constexpr size_t frame_header_bytes = 9;
 constexpr size_t grpc_prefix_bytes = 5;
 constexpr size_t frame_payload_max = 16384;
@@ -95,7 +95,7 @@ bool h2_connection::start(std::string_view path, byte_span message, uint64_t tag
   if (body > frame_payload_max) stop_bench("a benchmark request must fit one HTTP/2 frame");
   if (static_cast<int64_t>(body) > stream_window_) stop_bench("the server's stream window is below one request");
   stream& fresh = at(next_id_);
-  if (static_cast<int64_t>(body) > send_window_ || fresh.id != 0) return false;
+  if (static_cast<int64_t>(body) > send_window_ || fresh.id != 0 || open_ >= streams_max_) return false;
   fresh.id = next_id_;
   fresh.tag = tag;
   fresh.grpc_status = -1;
@@ -251,7 +251,9 @@ void h2_connection::on_settings(const frame& got) {
   if ((got.flags & flag_ack) != 0) return;
   for (size_t n = 0; n + 6 <= got.payload.size(); n += 6) {
     const uint8_t* pair = got.payload.data() + n;
-    if ((pair[0] << 8 | pair[1]) == setting_initial_window) stream_window_ = get_u32(pair + 2);
+    int setting = pair[0] << 8 | pair[1];
+    if (setting == setting_initial_window) stream_window_ = get_u32(pair + 2);
+    if (setting == setting_streams_max) streams_max_ = get_u32(pair + 2);
   }
   put_frame_header(0, frame_settings, flag_ack, 0);
 }

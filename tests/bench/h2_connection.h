@@ -44,7 +44,8 @@ class h2_connection {
   ~h2_connection();
   h2_connection(const h2_connection&) = delete;
 
-  // Puts a call into the output; false if flow control does not allow it before more was received.
+  // Puts a call into the output; false if flow control, or the peer's limit of open calls, does not allow it before
+  // more was received.
   bool start(std::string_view path, byte_span message, uint64_t tag);
   // The same for a call whose answers come one by one; done() ends it, without a response.
   bool start_streaming(std::string_view path, byte_span message, uint64_t tag);
@@ -97,6 +98,7 @@ class h2_connection {
   size_t open_ = 0;
   int64_t send_window_ = 65535;
   int64_t stream_window_ = 65535;
+  size_t streams_max_ = SIZE_MAX;
   size_t unacknowledged_ = 0;  // received data not given back to the peer's window
   std::string block_;          // the last request's headers, good for the next of the same path
   std::string block_path_;

@@ -30,8 +30,8 @@ struct settings {
 nlohmann::json measure(const settings& chosen) {
   server_process server(chosen.server);
   load_client client(server.listen(), 1);
-  weir_consumer worker(server.listen());
   fill_stream(client, "bench", chosen.messages, chosen.payload_bytes);
+  weir_consumer worker(server.listen());  // now: an idle connection whose client does not answer pings is closed
   work_order order{"bench", "warm-up", chosen.messages, chosen.batch, chosen.payload_bytes};
   create_consumer(client, order.stream, order.consumer);
   worker.fetch_only(order);

@@ -297,6 +297,10 @@ TEST_CASE("schedule: both snapshots lost, the schedule's log is found again by i
   world.create("s");
   publish_in(world, 60'000, "x");
   world.publish("s", "a", "now");
+  world.create("t");
+  special other;
+  other.deliver_at_ms = world.clock.wall().raw() + 60'000;
+  CHECK(told(publish_special(world, "t", "b", other)) == "later");
   REQUIRE(world.restart());
   const auto names = world.disk().list("shard-0");
   REQUIRE(names);
@@ -305,10 +309,12 @@ TEST_CASE("schedule: both snapshots lost, the schedule's log is found again by i
   }
   world.kill();
   world.start();
-  CHECK(*world.run(world.now->list_streams()) == shown{"s"});
+  CHECK(*world.run(world.now->list_streams()) == shown{"s", "t"});
   CHECK(world.info("s").scheduled == 1);
+  CHECK(world.info("t").scheduled == 1);
   world.advance_ms(60'000);
   CHECK(payloads(world) == shown{"now", "x"});
+  CHECK(world.info("t").stats.last_seq == 1);
 }
 
 TEST_CASE("schedule: headers are put around and taken apart again; others are refused") {

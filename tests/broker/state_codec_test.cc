@@ -145,9 +145,13 @@ TEST_CASE("state: what is known of messages beside their records reads back as i
   const auto created = decode_entry(as_bytes(encode_entry(schedule_created{stream_id(77)})));
   REQUIRE(created);
   CHECK(std::get<schedule_created>(*created).log == stream_id(77));
-  CHECK(decode_schedule_label(as_bytes(encode_schedule_label(stream_id(5)))) == stream_id(5));
+  const std::string label = encode_schedule_label(stream_id(5), some_stream());
+  const auto owner = decode_schedule_label(as_bytes(label));
+  REQUIRE(owner);
+  CHECK(owner->id == stream_id(5));
+  CHECK(owner->stream.config == some_stream().config);
   CHECK_FALSE(decode_schedule_label(as_bytes(encode_label(some_stream()))));
-  CHECK_FALSE(decode_label(as_bytes(encode_schedule_label(stream_id(5)))));
+  CHECK_FALSE(decode_label(as_bytes(label)));
   CHECK_FALSE(decode_schedule_label({}));
 }
 

@@ -8,7 +8,7 @@ import warnings
 import grpc
 from google.protobuf.message import DecodeError
 
-from weir_e2e import SERVICE, BrokerTest, pb, seed
+from weir_e2e import SERVICE, BrokerTest, admin_pb, broker_pb, pb, seed
 
 # Names that nothing may have, and what is wrong with each in the answer's words.
 BAD_NAMES = {
@@ -245,6 +245,28 @@ class BadInput(BrokerTest):
                                                grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INTERNAL),
                               f'{method}({case!r}): {refused.details()}')
 
+    def test_garbage_instead_of_administration(self):
+        chance = random.Random(seed())
+        services = [admin_pb.DESCRIPTOR.services_by_name['Admin'], broker_pb.DESCRIPTOR.services_by_name['Broker']]
+        methods = [method for service in services for method in service.methods if method.name not in ('Publish', 'Consume')]
+        answers = {**vars(admin_pb), **vars(broker_pb)}
+        cases = [b'\xff', b'\x0a', b'\x0a\xff\xff\xff\xff\x0f', b'\x0b' * 200, b'\0', b'\x08' + b'\x80' * 20, b'',
+                 b'\x0a\x05\xff\xff\xff\xff\xff', b'\x12' * 1000]
+        cases += [chance.randbytes(chance.randrange(1, 200)) for _ in range(50)]
+        for method in methods:
+            for case in cases:
+                try:
+                    answer = self.channel.unary_unary(f'/{method.containing_service.full_name}/{method.name}')(case, timeout=10)
+                    answer = answers[method.output_type.name].FromString(answer)
+                    self.assertFalse(answer.success, f'{method.name}({case!r})')
+                    self.assertTrue(answer.message)
+                except grpc.RpcError as refused:
+                    self.assertEqual(refused.code(), grpc.StatusCode.INVALID_ARGUMENT, f'{method.name}({case!r})')
+        for case in cases:
+            with self.assertRaises(grpc.RpcError) as refused:
+                list(self.channel.unary_stream(SERVICE + 'Subscribe')(case, timeout=10))
+            self.assertIn(refused.exception.code(), (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND), case)
+
     def parses(self, case):
         """Python's protobuf stops at a stray end of a group without failing: what follows must be read too."""
         more = raw_string(9, b'more')
@@ -260,6 +282,7 @@ class BadInput(BrokerTest):
         """The hand-written decoder of Publish and protobuf agree on what is a message."""
         chance = random.Random(seed())
         whole = pb.PublishRequest(stream='nobody', subject='a.b', payload=b'payload', ts_ms=5, expected_last_seq=3,
+                                  message_id='order-1', ttl_ms=70_000, deliver_at_ms=1_800_000_000_000,
                                   headers=[pb.MessageHeader(key='k', value='v')]).SerializeToString()
         for _ in range(2000):
             case = bytearray(whole)

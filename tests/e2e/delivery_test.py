@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Everything of issue B over the wire, with Python's gRPC: push and pull, settling, dead letters, parked messages, work
-queues, running consumers, publish options. What must survive kill -9 and how fast it is, other tests say."""
+"""Delivery over the wire, with Python's gRPC: push and pull, settling, dead letters, parked messages, running consumers, the
+command line, the example of README.md. What must survive kill -9 and how fast it is, other tests say."""
 import os
 import re
 import subprocess
@@ -12,54 +12,8 @@ import urllib.request
 
 import grpc
 
-from weir_e2e import CLI, DESCRIPTORS, BrokerTest, Broker, admin_pb, broker_pb, eventually, pb, types
-
-WORK_QUEUE = pb.Retention(work_queue=pb.WorkQueueRetention())
-INTEREST = pb.Retention(interest=pb.InterestRetention())
-FAR = 4_000_000_000_000
-
-
-def now_ms():
-    return int(time.time() * 1000)
-
-
-class DeliveryTest(BrokerTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.admin = cls.broker.admin_calls()
-        cls.lane = cls.broker.broker_calls()
-
-    def queue(self, **config):
-        return self.create(retention=WORK_QUEUE, **config)
-
-    def fill(self, stream, count, subject='a'):
-        return [self.ok(self.publish(stream, subject, b'%d' % n)).seq for n in range(1, count + 1)]
-
-    def subscribe(self, stream, consumer='c', **more):
-        return self.stub.Subscribe(pb.SubscribeRequest(stream=stream, consumer=consumer, **more), timeout=60)
-
-    def drain(self, stream, consumer='c'):
-        """All that can be delivered now."""
-        *messages, last = self.subscribe(stream, consumer, stop_when_empty=True)
-        self.assertEqual(last.stopped.reason, 'empty')
-        return [event.message for event in messages]
-
-    def settle(self, how, stream, seq, consumer='c', **more):
-        request = {'Nak': pb.NakRequest, 'Term': pb.TermRequest, 'InProgress': pb.InProgressRequest}[how]
-        return self.ok(getattr(self.stub, how)(request(stream=stream, consumer=consumer, seq=seq, **more)))
-
-    def state(self, stream, consumer='c'):
-        request = pb.GetConsumerInfoRequest(stream=stream, consumer=consumer)
-        return self.ok(self.stub.GetConsumerInfo(request)).consumer
-
-    def parked(self, stream, consumer='c', **more):
-        return self.ok(self.admin.ListParked(admin_pb.ListParkedRequest(stream=stream, consumer=consumer, **more)))
-
-    def refuse_consumer(self, stream, *words, name='c', **config):
-        config = pb.ConsumerConfigPb(name=name, **config)
-        answer = self.stub.CreateConsumer(pb.CreateConsumerRequest(stream=stream, config=config))
-        return self.refused(answer, 'invalid_config', *words)
+from delivery_calls import FAR, DeliveryTest, now_ms
+from weir_e2e import CLI, DESCRIPTORS, Broker, admin_pb, eventually, pb, types
 
 
 class Push(DeliveryTest):
@@ -432,122 +386,6 @@ class Consumers(DeliveryTest):
                 self.refuse_consumer(name, *words, **config)
 
 
-class Retention(DeliveryTest):
-    arguments = ['--retention-sweep-ms', '100']
-
-    def test_a_work_queue_loses_what_is_acknowledged(self):
-        name = self.queue()
-        self.consumer(name)
-        self.fill(name, 10)
-        for message in self.fetch(name, batch=4):
-            self.ack(name, message.seq)
-        self.assertEqual(self.info(name).stats.msg_count, 6)
-
-    def test_consumers_of_a_work_queue_do_not_overlap(self):
-        name = self.queue()
-        self.consumer(name, 'first', filter_subject='a.*')
-        self.refuse_consumer(name, 'first', name='second', filter_subject='*.b')
-        self.refuse_consumer(name, 'first', name='second')
-        self.consumer(name, 'second', filter_subject='b.>')
-
-    def test_interest_goes_by_blocks_when_every_consumer_has_passed(self):
-        name = self.create(retention=INTEREST, block_size=5)
-        for consumer in ('c', 'd'):
-            self.consumer(name, consumer)
-        self.fill(name, 12)
-        for consumer in ('c', 'd'):
-            self.assertEqual(self.info(name).stats.msg_count, 12)
-            self.fetch(name, consumer)
-            self.ok(self.admin.AckMany(admin_pb.AckManyRequest(stream=name, consumer=consumer, up_to_seq=12)))
-        self.assertTrue(eventually(lambda: self.info(name).stats.msg_count == 2))
-
-    def test_what_is_removed_is_no_longer_pending(self):
-        name = self.create()
-        self.consumer(name)
-        self.fill(name, 10)
-        self.fetch(name)
-        self.ok(self.admin.Purge(admin_pb.PurgeRequest(stream=name, up_to_seq=4)))
-        self.assertEqual((self.state(name).pending, self.state(name).ack_floor), (6, 4))
-        gone = self.admin.DeleteMessage(admin_pb.DeleteMessageRequest(stream=name, seq=5))
-        self.assertTrue(self.ok(gone).was_present)
-        self.assertEqual((self.state(name).pending, self.state(name).ack_floor), (5, 5))
-
-    def test_ttl_removes_a_message(self):
-        name = self.create()
-        self.ok(self.publish(name, ttl_ms=200))
-        self.ok(self.publish(name))
-        self.assertTrue(eventually(lambda: [m.seq for m in self.scan(name)] == [2]))
-
-    def test_discard_new_refuses_instead_of_dropping(self):
-        limits = pb.Retention(limits=pb.LimitsRetention(max_msgs=3))
-        name = self.create(retention=limits, discard_new=True)
-        self.fill(name, 3)
-        self.refused(self.publish(name), 'stream_full', '3')
-        self.assertEqual([m.seq for m in self.scan(name)], [1, 2, 3])
-        self.ok(self.admin.Purge(admin_pb.PurgeRequest(stream=name, keep=2)))
-        self.assertEqual(self.ok(self.publish(name)).seq, 4)
-
-
-class Publishing(DeliveryTest):
-    def test_a_message_id_stores_once(self):
-        name = self.create()
-        first = self.ok(self.publish(name, message_id='order-1'))
-        again = self.ok(self.publish(name, message_id='order-1'))
-        self.assertEqual((first.seq, first.duplicate, again.seq, again.duplicate), (1, False, 1, True))
-        self.assertEqual(self.info(name).stats.msg_count, 1)
-        self.refused(self.publish(name, message_id='x' * 256), 'invalid_argument', 'message_id', '255')
-        self.ok(self.admin.Purge(admin_pb.PurgeRequest(stream=name)))
-        self.assertEqual(self.ok(self.publish(name, message_id='order-1')).seq, 2)
-
-    def test_a_scheduled_message_comes_when_its_time_does(self):
-        name = self.create()
-        self.consumer(name)
-        at = now_ms() + 700
-        later = self.ok(self.publish(name, payload=b'later', deliver_at_ms=at))
-        self.assertEqual((later.seq, later.scheduled), (0, True))
-        self.assertEqual((self.info(name).scheduled, self.info(name).stats.msg_count), (1, 0))
-        message = next(self.subscribe(name)).message
-        self.assertGreaterEqual(now_ms(), at - 1)
-        self.assertEqual((message.seq, message.payload, message.ts_ms), (1, b'later', at))
-        self.assertEqual(self.info(name).scheduled, 0)
-        self.refused(self.publish(name, deliver_at_ms=at + 60_000, expected_last_seq=0), 'invalid_argument', 'expected_last_seq')
-
-    def test_all_or_none(self):
-        name = self.create(subjects_filter=['a.*'])
-
-        def all_of(*subjects):
-            run = [pb.PublishRequest(stream=name, subject=subject) for subject in subjects]
-            return self.lane.PublishAll(broker_pb.PublishAllRequest(messages=run))
-        self.assertEqual(self.ok(all_of('a.1', 'a.2', 'a.1')).first_seq, 1)
-        self.refused(all_of('a.1', 'b'), 'subject_rejected')
-        self.refused(all_of(), 'invalid_argument', 'messages')
-        self.refused(all_of(*['a.1'] * 1001), 'invalid_argument', '1000')
-        self.assertEqual(self.info(name).stats.msg_count, 3)
-        self.assertEqual(self.ok(all_of(*['a.1'] * 1000)).first_seq, 4)
-
-
-class Messages(DeliveryTest):
-    def test_one_message_is_shown_and_deleted(self):
-        name = self.create()
-        self.fill(name, 2)
-        get = admin_pb.GetMessageRequest(stream=name, seq=2)
-        found = self.ok(self.admin.GetMessage(get)).found
-        self.assertEqual((found.seq, found.payload, found.deliver_count), (2, b'2', 0))
-        drop = admin_pb.DeleteMessageRequest(stream=name, seq=2)
-        self.assertEqual([self.ok(self.admin.DeleteMessage(drop)).was_present for _ in range(2)], [True, False])
-        self.assertFalse(self.ok(self.admin.GetMessage(get)).HasField('found'))
-        self.refused(self.admin.GetMessage(admin_pb.GetMessageRequest(stream='nowhere')), 'no_such_stream')
-
-    def test_a_purge_narrows_by_subject_sequence_and_count(self):
-        name = self.create()
-        for n in range(20):
-            self.ok(self.publish(name, f'k.{n % 2}'))
-        purge = admin_pb.PurgeRequest(stream=name, subject='*.0', up_to_seq=9, keep=8)
-        self.assertEqual(self.ok(self.admin.Purge(purge)).purged, 2)
-        self.refused(self.admin.Purge(admin_pb.PurgeRequest(stream=name, subject='a..b')), 'invalid_argument', 'subject')
-        self.assertEqual(self.ok(self.admin.Purge(admin_pb.PurgeRequest(stream=name))).purged, 18)
-
-
 class Restart(DeliveryTest):
     def test_state_is_there_after_a_restart(self):
         name = self.queue()
@@ -563,7 +401,7 @@ class Restart(DeliveryTest):
         self.ok(self.admin.PauseConsumer(admin_pb.PauseConsumerRequest(stream=name, consumer='c', pause_until_ms=FAR)))
         before = self.state(name)
         self.broker.restart()
-        eventually(lambda: self.stub.ListStreams(pb.ListStreamsRequest(), wait_for_ready=True).names)
+        self.stub, self.admin = self.broker.streams(), self.broker.admin_calls()
         after = self.state(name)
         self.assertEqual((before.ack_floor, before.pending, before.parked, before.paused_until_ms),
                          (after.ack_floor, after.pending, after.parked, after.paused_until_ms))

@@ -88,6 +88,24 @@ TEST_CASE("subscribe: a message that was refused comes again with its count") {
   }
 }
 
+TEST_CASE("subscribe: what went on the wire and is not acknowledged in time comes again, each message") {
+  test_server host(2);
+  test_client client(host.target());
+  for (int s = 0; s < streams; ++s) {
+    const std::string stream = stream_name(s);
+    make_stream(client, stream);
+    make_consumer(client, stream, "c", [](auto& config) { config.set_ack_wait_ms(100); });
+    put_many(client, stream, 20);
+    subscriber reader(host.target(), stream, "c", false, 20);
+    std::vector<uint32_t> seen(21, 0);
+    for (int n = 0; n < 40; ++n) {
+      const pb::MessagePb message = reader.message();
+      CHECK(message.deliver_count() == ++seen.at(message.seq()));
+    }
+    for (uint64_t seq = 1; seq <= 20; ++seq) CHECK(seen[seq] >= 1);
+  }
+}
+
 TEST_CASE("subscribe: an unknown stream or consumer is NOT_FOUND by name") {
   test_server host(2);
   test_client client(host.target());

@@ -33,7 +33,8 @@ class random_user {
     if (choice < 65) return overwrite(stream);
     if (choice < 75) return remove_some(stream);
     if (choice < 80) return remove_front(stream);
-    if (choice < 82) return world_.note(random(1'000'000));
+    if (choice < 81) return world_.note(random(1'000'000));
+    if (choice < 82) return move(stream);
     if (choice < 83) return world_.drop(stream);
     if (choice < 86) return checkpoint();
     if (choice < 90) return !looks || look(stream);
@@ -83,6 +84,17 @@ class random_user {
     if (!oldest || oldest->empty()) return static_cast<bool>(oldest);
     seq_no kept = random(10) == 0 ? world_.model.logs[stream].last.next() : oldest->back().seq;
     return world_.remove_before(stream, kept);
+  }
+  // A note, a run of records and a removal from another log, as one entry of the journal.
+  bool move(stream_id to) {
+    stream_id from = ids()[random(ids().size())];
+    std::vector<seq_no> gone;
+    for (const auto& [seq, message] : world_.model.logs[from].live) {
+      if (gone.size() < 3 && random(4) == 0) gone.push_back(seq);
+    }
+    std::vector<std::string> payloads(1 + random(5));
+    for (std::string& payload : payloads) payload.assign(random(10) == 0 ? random(2'000) : random(80), 'm');
+    return world_.move(from, gone, to, payloads, random(1'000'000));
   }
   bool checkpoint() {
     auto done = world_.run(world_.it->checkpoint());

@@ -203,6 +203,35 @@ bool store_world::append(stream_id stream, const std::string& subject, const std
   return true;
 }
 
+bool store_world::move(stream_id from, const std::vector<seq_no>& gone, stream_id to,
+                       const std::vector<std::string>& payloads, uint64_t number) {
+  if (client.logs[from].ephemeral || client.logs[to].ephemeral) return true;
+  const std::string subject = "s.moved";
+  std::vector<record_fields> run;
+  for (const std::string& payload : payloads) run.push_back(record_fields{subject, wall_ms(7), {}, as_bytes(payload)});
+  const std::string entry = test_client::noted(number);
+  const size_t removal = stream_log::remove_bytes(gone.size());
+  const size_t parts = gone.empty() ? 2 : 3;
+  const size_t bytes = journal::group_bytes(parts, entry.size() + log(to).run_bytes(run) + removal);
+  if (!has_room(bytes, false)) return false;
+  it->log_journal().begin_group(bytes);
+  it->append_state(stream_id(), as_bytes(entry));
+  const stream_log::appended done = log(to).append_run(run, 0);
+  if (!gone.empty()) REQUIRE(log(from).remove(gone) == gone.size());
+  REQUIRE(it->log_journal().end_group() == done.end);
+  client.notes.push_back(number);
+  model.notes.push_back(number);
+  model_log& expected = model.logs[to];
+  for (const record_fields& fields : run) {
+    expected.last = expected.last.next();
+    const std::string payload(as_text(fields.payload));
+    expected.live[expected.last] = model_message{subject, fields.time, payload, record_size(fields, expected.last)};
+  }
+  for (const seq_no seq : gone) model.logs[from].live.erase(seq);
+  changed(done.end);
+  return true;
+}
+
 bool store_world::remove(stream_id stream, const std::vector<seq_no>& seqs) {
   if (!has_room(stream_log::remove_bytes(seqs.size()), true)) return false;
   uint64_t gone = log(stream).remove(seqs);

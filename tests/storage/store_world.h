@@ -92,6 +92,10 @@ class store_world {
   bool append(stream_id stream, const std::string& subject, const std::string& payload, wall_ms time);
   bool remove(stream_id stream, const std::vector<seq_no>& seqs);
   bool remove_before(stream_id stream, seq_no first_kept);
+  // A note, records appended to one log as a run and removals from another, as one entry of the journal. Nothing
+  // happens to ephemeral logs.
+  bool move(stream_id from, const std::vector<seq_no>& gone, stream_id to, const std::vector<std::string>& payloads,
+            uint64_t number);
   // Everything up to now is durable; false if it failed.
   bool sync();
 
