@@ -26,22 +26,36 @@ consumer::consumer(uint32_t number, consumer_config config, wall_ms created_at, 
 
 void consumer::set_config(consumer_config config) {
   const bool was_capped = capped();
+  const bool lowered = was_capped && config.max_ack_pending_per_subject < config_.max_ack_pending_per_subject;
   config_ = std::move(config);
   filter_ = std::make_shared<const subject_filter>(filter_of(config_));
   if (capped()) {
     if (!was_capped) subjects_known_ = pending_.empty();
+    if (lowered) forget_subjects();
     if (subjects_known_) learned();
   } else if (was_capped) {
     std::vector<pending_set::entry> all;
     pending_.for_each([&all](const pending_set::entry& one) { all.push_back(one); });
     for (const pending_set::entry& one : all) {
       pending_.set_subject(one.seq, 0);
-      if (one.where == pending_stage::held) pending_.put(one.seq, 0, pending_stage::ready);
+      if (one.where == pending_stage::held || one.where == pending_stage::ready) make_due(one.seq);
     }
     subjects_.clear();
     subjects_known_ = true;
   }
   stir();
+}
+
+// All are learned again: what is held and had room may have none now.
+void consumer::forget_subjects() {
+  std::vector<pending_set::entry> all;
+  pending_.for_each([&all](const pending_set::entry& one) { all.push_back(one); });
+  for (const pending_set::entry& one : all) {
+    pending_.set_subject(one.seq, 0);
+    if (one.where == pending_stage::ready) pending_.put(one.seq, 0, pending_stage::held);
+  }
+  subjects_.clear();
+  subjects_known_ = pending_.empty();
 }
 
 mono_ns consumer::deadline_from(mono_ns now, uint32_t deliveries) const {
@@ -75,7 +89,8 @@ bool consumer::may_deliver(seq_no last_visible) {
 
 blocked_by consumer::blocked(seq_no last_visible, bool stream_is_empty) {
   if (paused()) return blocked_by::paused;
-  if (pending_.has_due() || (room() != 0 && pending_.has_ready())) return blocked_by::nothing;
+  const bool may_have_ready = pending_.has_ready() || (!knows_subjects() && pending_.held() != 0);
+  if (pending_.has_due() || (room() != 0 && may_have_ready)) return blocked_by::nothing;
   if (room() == 0) return blocked_by::max_ack_pending;
   if (holds_enough()) return blocked_by::max_ack_pending_per_subject;
   if (next_ <= last_visible) return blocked_by::nothing;
@@ -202,18 +217,8 @@ void consumer::learn(seq_no seq, std::string_view subject) {
   pending_.set_subject(seq, number);
 }
 
-// Who was let in may have lost its room to what came back: all of them line up again.
 void consumer::learned() {
   subjects_known_ = true;
-  std::vector<pending_set::entry> let_in;
-  pending_.for_each([&let_in](const pending_set::entry& one) {
-    if (one.where == pending_stage::ready && one.subject != 0) let_in.push_back(one);
-  });
-  for (const pending_set::entry& one : let_in) {
-    pending_.put(one.seq, 0, pending_stage::held);
-    subjects_.hold(one.subject, one.seq);
-    subjects_.give_back(one.subject);
-  }
   for (const seq_no seq : subjects_.all_with_room(config_.max_ack_pending_per_subject)) {
     pending_.put(seq, 0, pending_stage::ready);
   }
@@ -327,7 +332,7 @@ std::vector<seq_no> consumer::find_parked(std::vector<seq_no> named) const {
 void consumer::requeue(const std::vector<seq_no>& seqs, seq_no floor) {
   for (const seq_no seq : seqs) parked_.erase(seq);
   pending_.put_all_due(seqs);
-  subjects_known_ = !capped();
+  if (capped()) forget_subjects();  // they have slots before what is held
   floor_min_ = std::max(floor_min_, floor);
   journal_all();
   stir();
@@ -388,6 +393,14 @@ void consumer::load_pending(seq_no seq, uint32_t deliveries, mono_ns now) {
     pending_.put(seq, 0, capped() ? pending_stage::held : pending_stage::due);
   }
   subjects_known_ = !capped();
+}
+
+void consumer::restart_waits(mono_ns now) {
+  std::vector<pending_set::entry> all;
+  pending_.for_each([&all](const pending_set::entry& one) {
+    if (one.where == pending_stage::out) all.push_back(one);
+  });
+  for (const pending_set::entry& one : all) pending_.put(one.seq, one.deliveries, deadline_from(now, one.deliveries));
 }
 
 void consumer::load_gone(seq_no seq) {

@@ -176,6 +176,8 @@ class consumer final : public local_counted {
   void load_floor_min(seq_no floor) { floor_min_ = floor; }
   void load_pending(seq_no seq, uint32_t deliveries, mono_ns now);
   void load_gone(seq_no seq);
+  // The config changed meanwhile: the waits that load_pending() began are those of the new one.
+  void restart_waits(mono_ns now);
   void load_dying(const dying_message& one);
   void load_parked(const parked_message& one);
 
@@ -213,6 +215,7 @@ class consumer final : public local_counted {
   void note_delivered(seq_no seq, uint32_t deliveries);
   void left(const pending_set::entry& entry);
   void limit_delta();
+  void forget_subjects();
 
   const uint32_t number_;  // within its stream, never used again
   consumer_config config_;

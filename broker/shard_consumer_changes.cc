@@ -61,6 +61,7 @@ task<result<consumer_info>> shard_impl::update_consumer(consumer_update update) 
     auto found = co_await existing(update.stream, update.consumer);
     if (!found) co_return found.err();
     held = *found;
+    used(*held.at);
     look_after(held);
     const consumer_config seen = held.at->config();
     auto changed = updated(seen, update, held.in->accepted(), limits_.pending_max);
@@ -92,6 +93,7 @@ task<result<void>> shard_impl::pause_consumer(std::string stream_name, std::stri
     auto found = co_await existing(stream_name, name);
     if (!found) co_return found.err();
     held = *found;
+    used(*held.at);
     const size_t bytes = settings_bytes(held.at->config());
     if (held.in->ephemeral() || journal_of().has_room(bytes)) break;
     auto room = co_await room_for(held.in->config(), bytes, true);
@@ -129,6 +131,7 @@ task<result<void>> shard_impl::reset_consumer(std::string stream_name, std::stri
   if (stopping_) co_return unavailable();
   auto held = co_await existing(stream_name, name);
   if (!held) co_return held.err();
+  used(*held->at);
   co_await held->at->fetching.take();  // nobody is in the middle of a delivery
   const turn_hold hold(held->at->fetching);
   auto target = co_await reset_to(held->in, to);

@@ -139,10 +139,10 @@ task<result<void>> shard_impl::redeliver(place held, budget& left, fetch_outcome
 bool shard_impl::deliver(const place& held, found_record& record, budget& left, fetch_outcome& out) {
   consumer& at = *held.at;
   if (!at.capped()) return hand_out(held, record, {}, left, out);
+  if (at.holds_enough()) return false;  // whoever waits is not woken for what lies ahead either
   auto view = parse_record(record.bytes.bytes());
   const std::string subject(view ? view->subject : std::string_view());
   if (at.subject_has_room(subject)) return hand_out(held, record, subject, left, out);
-  if (at.holds_enough()) return false;
   at.hold(record.seq, subject);
   return true;
 }

@@ -93,6 +93,7 @@ task<result<uint64_t>> shard_impl::requeue_parked(std::string stream_name, std::
     auto found = co_await existing(stream_name, name);
     if (!found) co_return found.err();
     held = *found;
+    used(*held.at);
     look_after(held);
     chosen = held.at->find_parked(seqs);
     if (chosen.empty()) {
@@ -121,6 +122,7 @@ task<result<uint64_t>> shard_impl::purge_parked(std::string stream_name, std::st
   if (stopping_) co_return unavailable();
   auto held = co_await existing(stream_name, name);
   if (!held) co_return held.err();
+  used(*held->at);
   look_after(*held);
   std::vector<seq_no> all = held->at->find_parked(std::move(seqs));
   uint64_t purged = 0;
