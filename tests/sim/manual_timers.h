@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "broker/ports.h"
@@ -29,6 +30,14 @@ class manual_timers final : public timers {
     }
   }
   size_t armed() const { return armed_.size(); }
+  // The earliest deadline.
+  std::optional<mono_ns> next() const {
+    std::optional<mono_ns> first;
+    for (const entry& one : armed_) {
+      if (!first || one.deadline < *first) first = one.deadline;
+    }
+    return first;
+  }
 
  private:
   struct entry {

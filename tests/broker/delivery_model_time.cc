@@ -1,0 +1,240 @@
+// The random run: time, restarts, and what happens by itself.
+#include <algorithm>
+
+#include "tests/broker/delivery_model_run.h"
+
+namespace weir {
+namespace {
+
+constexpr int64_t deleted_late_ms_max = 5'000;  // an inactive consumer
+constexpr int64_t jump_settles_ms = 6'000;      // until the shard has looked at its clocks
+constexpr int64_t hour_ms = 3'600'000;
+
+naive::message naive_of(const found_record& real) {
+  const auto view = decode_record(real.bytes.bytes());
+  WEIR_CHECK(static_cast<bool>(view));
+  naive::message made;
+  made.seq = real.seq.raw();
+  made.subject = std::string(view->subject);
+  made.time = view->time.raw();
+  made.headers = std::string(as_text(view->headers));
+  made.payload = std::string(as_text(view->payload));
+  return made;
+}
+
+}  // namespace
+
+void delivery_run::follow_clock() {
+  naive_.mono = real_.clock.mono().raw() / manual_clock::ns_per_ms;
+  naive_.wall = real_.clock.wall().raw();
+  naive_.trusted = suspect_ ? std::nullopt : std::optional<int64_t>(naive_.wall);
+}
+
+void delivery_run::advance() {
+  // Short and long; what deadlines, windows and ages are made of lies between.
+  const int64_t ms = one_in(3) ? some_ms(30'000) : one_in(20) ? some_ms(150'000) : some_ms(1'500);
+  note("advance " + std::to_string(ms));
+  advance_by(ms);
+}
+
+void delivery_run::advance_by(int64_t ms) {
+  const int64_t target = naive_.mono + ms;
+  while (naive_.mono < target) {
+    int64_t next = target;
+    if (const auto timer = real_.deadlines.next()) {
+      const int64_t at = (timer->raw() + manual_clock::ns_per_ms - 1) / manual_clock::ns_per_ms;
+      next = std::min(next, std::max(at, naive_.mono + 1));
+    }
+    if (const auto event = naive_.next_event()) next = std::min(next, *event);
+    for (const auto& one : subscriptions_) {
+      if (one->waiting && one->until && *one->until > naive_.mono) next = std::min(next, *one->until);
+    }
+    next = std::min(next, std::max(next_sweep_, naive_.mono + 1));
+    real_.advance_ms(next - naive_.mono);
+    follow_clock();
+    stop_here();
+  }
+}
+
+// Everything that is due at this instant.
+void delivery_run::stop_here() {
+  for (int round = 0; real_.deadlines.next() && *real_.deadlines.next() <= real_.clock.mono(); ++round) {
+    expect(round < 20, "a timer that is armed for the past again and again");
+    real_.deadlines.run_due(real_.clock.mono());
+    real_.settle();
+  }
+  naive_.expire();
+  if (naive_.mono >= next_sweep_) {
+    naive_.sweep();
+    next_sweep_ = naive_.mono + static_cast<int64_t>(real_.limits.retention_sweep_ms);
+  }
+  observe_inactive(true);
+  serve();
+  observe();
+  serve();
+  for (auto& [name, in] : naive_.streams) {
+    const std::string late = naive_.mono < lenient_until_ ? "" : naive_.overdue(in);
+    expect(late.empty(), name + ": " + late);
+  }
+}
+
+void delivery_run::observe() {
+  std::vector<std::string> names;
+  for (const auto& [name, in] : naive_.streams) {
+    if (in.config.policy == retention_policy::interest || naive_.anything_open(in) || !naive_.outlived(in).empty())
+      names.push_back(name);
+  }
+  for (const std::string& name : names) observe_stream(name, *naive_.find(name));
+}
+
+void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
+  const auto info = real_.run(real_.now->get_stream(name));
+  expect(static_cast<bool>(info), "info of " + name);
+  if (in.config.policy == retention_policy::interest) {
+    const bool empty = info->stats.msg_count == 0;
+    naive_.prune_interest_up_to(in, empty ? UINT64_MAX : info->stats.first_block);
+  }
+  const uint64_t before = in.last;
+  std::vector<std::optional<naive::message>> appeared;
+  for (uint64_t seq = in.last + 1; seq <= info->stats.last_seq; ++seq) {
+    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
+    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
+    appeared.emplace_back();
+    if (*found) appeared.back() = naive_of(**found);
+    note("appears " + name + " " + std::to_string(seq) + (*found ? " " + appeared.back()->subject : ", and is gone"));
+  }
+  for (size_t i = 0; i < appeared.size(); ++i) {
+    std::vector<naive::message> after;
+    for (size_t k = i + 1; k < appeared.size(); ++k) {
+      if (appeared[k]) after.push_back(*appeared[k]);
+    }
+    expect(naive_.explain(in, appeared[i] ? &*appeared[i] : nullptr, after),
+           name + ": message " + std::to_string(before + 1 + i) + " has no explanation");
+  }
+  if (in.last != before) serve_before(name, before + 1);
+  for (const uint64_t seq : naive_.outlived(in)) {
+    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
+    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
+    if (*found) continue;
+    note("outlived " + name + " " + std::to_string(seq));
+    naive_.remove(in, seq);
+  }
+}
+
+// Consumers the shard deleted by itself.
+void delivery_run::observe_inactive(bool by_itself) {
+  for (; events_seen_ < real_.events.all.size(); ++events_seen_) {
+    const watch_event& event = real_.events.all[events_seen_];
+    if (!by_itself || event.kind != watch_kind::consumer_deleted) continue;
+    note("inactive " + event.stream + "/" + event.consumer);
+    naive::consumer* at = naive_.find(event.stream, event.consumer);
+    expect(at != nullptr, "deleted by itself, unknown: " + event.stream + "/" + event.consumer);
+    expect(naive_.inactive(*at, 0), "deleted though in use: " + event.stream + "/" + event.consumer);
+    expect(!naive_.delete_consumer(event.stream, event.consumer), "deleted by itself");
+  }
+  if (!by_itself) return;
+  for (const auto& [name, in] : naive_.streams) {
+    for (const auto& [which, at] : in.consumers) {
+      expect(!naive_.inactive(at, deleted_late_ms_max), "not deleted though inactive: " + name + "/" + which);
+    }
+  }
+}
+
+// A correction of the wall clock by less than an hour: taken as it is.
+void delivery_run::nudge_wall() {
+  const int64_t by = (one_in(2) ? 1 : -1) * some_ms(1'200'000);
+  note("wall clock " + std::to_string(by));
+  lenient_until_ = naive_.mono + jump_settles_ms;
+  real_.clock.set_wall(wall_ms(naive_.wall + by));
+  follow_clock();
+  advance_by(jump_settles_ms);
+}
+
+// The wall clock jumps by hours or days, and later back: nothing expires meanwhile.
+void delivery_run::jump_wall() {
+  if (suspect_) {
+    note("wall clock back");
+    suspect_ = false;
+    real_.clock.set_wall(wall_ms(real_.clock.wall().raw() - jumped_by_));
+  } else {
+    if (!one_in(3)) return;
+    for (const auto& [name, in] : naive_.streams) {
+      for (const auto& [which, at] : in.consumers) {
+        if (at.paused_until != 0) return;  // whether it goes on is nowhere said
+      }
+    }
+    suspect_ = true;
+    jumped_by_ = (one_in(2) ? 1 : -1) * (2 * hour_ms + some_ms(1'000 * hour_ms));
+    suspect_since_ = naive_.mono;
+    note("wall clock jumps by " + std::to_string(jumped_by_));
+    real_.clock.set_wall(wall_ms(real_.clock.wall().raw() + jumped_by_));
+  }
+  lenient_until_ = naive_.mono + jump_settles_ms;
+  follow_clock();
+  advance_by(jump_settles_ms);
+}
+
+// Of a pause that was over, before the wall clock went back and the shard started again, either is right.
+void delivery_run::settle_pauses() {
+  for (auto& [name, in] : naive_.streams) {
+    const auto real = real_.run(real_.now->list_consumers(name));
+    expect(static_cast<bool>(real), "list of consumers");
+    for (const consumer_info& one : *real) {
+      naive::consumer* at = naive_.find(name, one.config.name);
+      if (at != nullptr && at->pause_was_over && one.paused_until_ms == 0) at->paused_until = at->pause_asked = 0;
+    }
+  }
+}
+
+// What is shown of a consumer is on disk from then on: lazily journaled progress too.
+void delivery_run::show_all() {
+  std::vector<name_pair> all;
+  for (const auto& [name, in] : naive_.streams) {
+    for (const auto& [which, at] : in.consumers) all.push_back({name, which});
+  }
+  for (const name_pair& at : all) compare_consumer(at.first, at.second);
+}
+
+// A clean stop, or the end of the process or of the power after a change that was waited for: whatever came before it
+// is on disk too.
+void delivery_run::restart() {
+  result<void> restarted;
+  end_all();
+  const uint64_t how = up_to(3);
+  if (how > 1) show_all();
+  // The shard opens at 3, see the header.
+  if (how <= 1) {
+    note("clean restart");
+    restarted = real_.run(real_.now->stop());
+    expect(static_cast<bool>(restarted), "stop");
+    real_.now.reset();
+  } else {
+    stream_config last;
+    last.name = "last-change";
+    expect(static_cast<bool>(real_.run(real_.now->create_stream(last))), "last change");
+    expect(static_cast<bool>(real_.run(real_.now->delete_stream(last.name))), "last change");
+    note(how == 2 ? "crash" : "kill");
+    if (how == 2) {
+      real_.crash(random_());
+    } else {
+      real_.kill();
+    }
+  }
+  real_.clock.advance_ms(3);
+  restarted = real_.open();
+  expect(static_cast<bool>(restarted), restarted ? "" : "open: " + restarted.err().message);
+  follow_clock();
+  naive_.restart();
+  settle_pauses();
+  reopened();
+  check_everything();
+}
+
+void delivery_run::reopened() {
+  next_sweep_ = naive_.mono + static_cast<int64_t>(real_.limits.retention_sweep_ms);
+  events_seen_ = real_.events.all.size();
+  real_.settle();
+  advance_by(7);
+}
+
+}  // namespace weir

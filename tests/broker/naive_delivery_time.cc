@@ -1,0 +1,197 @@
+// The naive model: what happens by itself, and what a restart leaves.
+#include <algorithm>
+
+#include "storage/record.h"
+#include "tests/broker/naive_delivery.h"
+
+namespace weir::naive {
+namespace {
+
+constexpr int64_t scheduled_late_ms_max = 1'000;
+constexpr int64_t outlived_late_ms_max = 1'000;
+constexpr int64_t dead_letter_late_ms_max = 2'000;
+
+bool same(const message& left, const message& right) {
+  return left.subject == right.subject && left.time == right.time && left.headers == right.headers &&
+         left.payload == right.payload;
+}
+
+// Begins to count, or goes on; true: for too long.
+bool too_long(int64_t& since, int64_t now, int64_t most) {
+  if (since < 0) since = now;
+  return now - since > most;
+}
+
+}  // namespace
+
+message broker::dead_letter(const stream& in, const consumer& at, uint64_t seq) const {
+  const message& dead = in.live.at(seq);
+  const entry& one = at.pending.at(seq);
+  const std::vector<header> extra = {
+      {"x-waymaker-dlq-stream", in.config.name},
+      {"x-waymaker-dlq-subject", dead.subject},
+      {"x-waymaker-dlq-seq", std::to_string(seq)},
+      {"x-waymaker-dlq-ts-ms", std::to_string(dead.time)},
+      {"x-waymaker-dlq-consumer", at.config.name},
+      {"x-waymaker-dlq-deliver-count", std::to_string(one.deliveries)},
+      {"x-waymaker-dlq-reason", one.reason == park_reason::term ? "term" : "max_deliver"},
+  };
+  publishing what;
+  what.subject = at.config.dead_letter_subject;
+  what.headers = dead.headers + encode_headers(extra);
+  what.payload = dead.payload;
+  return record(in, what, in.last + 1, wall);
+}
+
+std::optional<size_t> broker::first_scheduled(const stream& in) const {
+  std::optional<size_t> first;
+  for (size_t i = 0; i < in.later.size(); ++i) {
+    if (!trusted || in.later[i].deliver_at > *trusted) continue;
+    if (!first || in.later[i].deliver_at < in.later[*first].deliver_at) first = i;
+  }
+  return first;
+}
+
+void broker::deliver_scheduled(stream& in, size_t which) {
+  const scheduled one = in.later[which];
+  in.later.erase(in.later.begin() + static_cast<std::ptrdiff_t>(which));
+  const uint64_t seq = append(in, record(in, one.what, in.last + 1, one.deliver_at));
+  const auto id = in.ids.find(one.what.id);
+  if (id != in.ids.end() && id->second.scheduled && id->second.seq == 0) id->second.seq = seq;
+}
+
+bool broker::explain_scheduled(stream& in, const message* real) {
+  const auto first = first_scheduled(in);
+  if (!first) return false;
+  if (real == nullptr || same(record(in, in.later[*first].what, in.last + 1, in.later[*first].deliver_at), *real)) {
+    deliver_scheduled(in, *first);
+    return true;
+  }
+  // One that does not fit yet may let others pass.
+  if (!full(in, {record(in, in.later[*first].what, in.last + 1, in.later[*first].deliver_at)})) return false;
+  for (size_t i = 0; i < in.later.size(); ++i) {
+    if (!trusted || in.later[i].deliver_at > *trusted) continue;
+    if (!same(record(in, in.later[i].what, in.last + 1, in.later[i].deliver_at), *real)) continue;
+    deliver_scheduled(in, i);
+    return true;
+  }
+  return false;
+}
+
+bool broker::explain_dead_letter(stream& in, const message* real, const std::vector<message>& after) {
+  for (auto& [name, at] : in.consumers) {
+    for (const auto& [seq, one] : at.pending) {
+      if (one.now != state::dying) continue;
+      message made = dead_letter(in, at, seq);
+      if (real != nullptr && !same(made, *real)) continue;
+      const auto is_it = [&made](const message& other) { return same(made, other); };
+      if (real == nullptr && std::any_of(after.begin(), after.end(), is_it)) continue;
+      const uint64_t dead = seq;
+      append(in, std::move(made));
+      if (at.pending.contains(dead)) finish(in, at, dead);
+      return true;
+    }
+  }
+  return false;
+}
+
+bool broker::explain(stream& in, const message* real, const std::vector<message>& after) {
+  return explain_scheduled(in, real) || explain_dead_letter(in, real, after);
+}
+
+bool broker::anything_open(const stream& in) const {
+  if (first_scheduled(in)) return true;
+  for (const auto& [name, at] : in.consumers) {
+    if (count_of(at, state::dying) != 0) return true;
+  }
+  return false;
+}
+
+std::vector<uint64_t> broker::outlived(const stream& in) const {
+  std::vector<uint64_t> seqs;
+  for (const auto& [seq, one] : in.live) {
+    if (one.goes_at != 0 && trusted && *trusted >= one.goes_at) seqs.push_back(seq);
+  }
+  return seqs;
+}
+
+std::string broker::overdue(stream& in) {
+  for (auto& [id, one] : in.ids) {
+    if (trusted && *trusted >= one.time + static_cast<int64_t>(in.config.dedup_window_ms)) one.doubtful = true;
+  }
+  const auto first = first_scheduled(in);
+  for (size_t i = 0; i < in.later.size(); ++i) {
+    scheduled& one = in.later[i];
+    if (first != i || full(in, {record(in, one.what, in.last + 1, one.deliver_at)})) {
+      one.overdue_since = -1;
+    } else if (too_long(one.overdue_since, mono, scheduled_late_ms_max)) {
+      return "a message scheduled for " + std::to_string(one.deliver_at) + " is not delivered";
+    }
+  }
+  for (auto& [name, at] : in.consumers) {
+    for (auto& [seq, one] : at.pending) {
+      if (one.now != state::dying) continue;
+      if (full(in, {dead_letter(in, at, seq)})) {
+        one.overdue_since = -1;
+      } else if (too_long(one.overdue_since, mono, dead_letter_late_ms_max)) {
+        return "the dead letter of " + name + " for message " + std::to_string(seq) + " is not written";
+      }
+    }
+  }
+  for (auto& [seq, one] : in.live) {
+    if (one.goes_at == 0 || !trusted || *trusted < one.goes_at) {
+      one.overdue_since = -1;
+    } else if (too_long(one.overdue_since, mono, outlived_late_ms_max)) {
+      return "message " + std::to_string(seq) + " outlived its ttl";
+    }
+  }
+  return {};
+}
+
+bool broker::inactive(const consumer& at, int64_t late) const {
+  const int64_t unused = mono - at.used_at - late;
+  return at.config.inactive_ms != 0 && at.waiting == 0 && unused >= static_cast<int64_t>(at.config.inactive_ms);
+}
+
+std::optional<int64_t> broker::next_event() const {
+  std::optional<int64_t> first;
+  const auto consider = [this, &first](int64_t at) {
+    if (at > mono && (!first || at < *first)) first = at;
+  };
+  for (const auto& [name, in] : streams) {
+    for (const scheduled& one : in.later) consider(mono + one.deliver_at - wall);
+    for (const auto& [seq, one] : in.live) {
+      if (one.goes_at != 0) consider(mono + one.goes_at - wall);
+    }
+    for (const auto& [which, at] : in.consumers) {
+      if (at.paused_until != 0) consider(mono + at.paused_until - wall);
+      for (const auto& [seq, one] : at.pending) {
+        if (one.now == state::out) consider(one.deadline);
+      }
+    }
+  }
+  return first;
+}
+
+void broker::restart() {
+  std::erase_if(streams, [](const auto& one) { return one.second.config.ephemeral; });
+  for (auto& [name, in] : streams) {
+    for (auto& [which, at] : in.consumers) {
+      at.pause_was_over = at.paused_until == 0;
+      at.paused_until = at.pause_asked > wall ? at.pause_asked : 0;
+      at.waiting = 0;
+      at.restarted = true;
+      touch(at);
+      for (auto& [seq, one] : at.pending) {
+        if (one.now == state::in_hand) --one.deliveries;
+        if (one.now == state::dying) continue;
+        // What was never delivered, or as good as never, is held back again, or goes on being due.
+        one.now = state::out;
+        if (one.deliveries == 0) one.now = at.config.max_ack_pending_per_subject != 0 ? state::held : state::due;
+        one.deadline = mono + wait_of(at, one.deliveries);
+      }
+    }
+  }
+}
+
+}  // namespace weir::naive
