@@ -102,6 +102,7 @@ class delivery_run {
   void same_info(const consumer_info& real, const consumer_info& naive) const;
   void same_stream(const stream_info& real, const stream_info& naive) const;
   void compare_stream(const std::string& name);
+  void look_after(const std::string& name);
   void compare_consumer(const std::string& name, const std::string& which);
   void compare_list(const std::string& name);
   void compare_parked(const std::string& name, const std::string& which, uint64_t from, uint32_t limit);

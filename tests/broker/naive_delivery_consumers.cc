@@ -266,6 +266,7 @@ bool broker::deliverable(const stream& in, const consumer& at) const {
 }
 
 bool broker::anything_ahead(const stream& in, const consumer& at) const {
+  if (count_of(at, state::held) >= limits_.held_back_max) return false;
   return std::any_of(in.live.lower_bound(at.next), in.live.upper_bound(in.visible()),
                      [&at](const auto& one) { return wants(at.config, one.second.subject); });
 }
@@ -374,8 +375,7 @@ result<std::vector<delivered>> broker::fetch(const std::string& name, const std:
         one.now == state::held && outstanding(at) < most_pending(at) && room_for(in, at, in.live.at(seq).subject);
     if (one.now == state::due || held_with_room) hand_out(seq, one);
   }
-  while (out.size() < batch && !full && bytes < bytes_max && outstanding(at) < most_pending(at) &&
-         count_of(at, state::held) < limits_.held_back_max) {
+  while (out.size() < batch && !full && bytes < bytes_max && outstanding(at) < most_pending(at)) {
     at.next = std::max(at.next, std::min(first_live(in, at.next), in.visible() + 1));
     if (at.next > in.visible()) {
       at.looked_lately = hand != 0;
@@ -387,6 +387,8 @@ result<std::vector<delivered>> broker::fetch(const std::string& name, const std:
       for (const auto& [seq, other] : at.pending) {
         behind = behind || (other.now == state::held && in.live.at(seq).subject == one.subject);
       }
+      // The cursor stops there, having passed what does not match.
+      if (at.config.max_ack_pending_per_subject != 0 && count_of(at, state::held) >= limits_.held_back_max) break;
       entry fresh;
       if (at.config.max_ack_pending_per_subject != 0 && (behind || !room_for(in, at, one.subject))) {
         fresh.now = state::held;
