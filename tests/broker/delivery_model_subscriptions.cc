@@ -150,8 +150,14 @@ bool delivery_run::serve_one(open_subscription& one) {
   const bool ended = one.waiting->done();
   // It may have got what appeared by itself in the same instant, or made room by that.
   if (ended && one.waiting->value() && !one.waiting->value()->deliveries.empty()) {
-    const uint64_t newest = one.waiting->value()->deliveries.back().record.seq.raw();
-    if (newest > in.last || !naive_.deliverable(in, at)) observe_stream(one.stream, *naive_.find(one.stream));
+    const std::vector<delivery>& got = one.waiting->value()->deliveries;
+    const uint64_t newest = got.back().record.seq.raw();
+    const bool was_held = naive_.anything_open(in) && std::any_of(got.begin(), got.end(), [&at](const delivery& each) {
+                            const auto found = at.pending.find(each.record.seq.raw());
+                            return found != at.pending.end() && found->second.now == naive::state::held;
+                          });
+    if (newest > in.last || was_held || !naive_.deliverable(in, at))
+      observe_stream(one.stream, *naive_.find(one.stream));
     if (!one.waiting) return true;  // served there
   }
   const bool can = naive_.deliverable(in, at);

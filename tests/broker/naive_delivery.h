@@ -197,6 +197,9 @@ class broker {
   // A sentence about what should have happened by itself long ago; empty: nothing.
   std::string overdue(stream& in);
   bool anything_open(const stream& in) const;
+  // Dying ones that can have no dead letter: its subject was changed meanwhile. They are parked when next looked at.
+  std::vector<uint64_t> without_letter(const stream& in, const consumer& at) const;
+  void park_dying(const stream& in, consumer& at, uint64_t seq, int64_t when);
   // Live messages whose time-to-live has ended.
   std::vector<uint64_t> outlived(const stream& in) const;
   void remove(stream& in, uint64_t seq);
@@ -221,6 +224,7 @@ class broker {
   bool full(const stream& in, const std::vector<message>& more) const;
   message record(const stream& in, const publishing& what, uint64_t seq, int64_t time) const;
   uint64_t append(stream& in, message what);
+  uint64_t append_unbounded(stream& in, message what);  // but for the cap of its subject
   const remembered_id* known(const stream& in, const std::string& id) const;
   void remember(stream& in, const std::string& id, uint64_t seq, bool scheduled);
 

@@ -246,6 +246,12 @@ bool broker::full(const stream& in, const std::vector<message>& more) const {
 }
 
 uint64_t broker::append(stream& in, message what) {
+  const uint64_t seq = append_unbounded(in, std::move(what));
+  prune(in, false);
+  return seq;
+}
+
+uint64_t broker::append_unbounded(stream& in, message what) {
   const std::string subject = what.subject;
   in.live[++in.last] = std::move(what);
   if (in.config.max_msgs_per_subject != 0) {
@@ -255,7 +261,6 @@ uint64_t broker::append(stream& in, message what) {
     }
     if (same.size() > in.config.max_msgs_per_subject) remove(in, same.front());
   }
-  prune(in, false);
   return in.last;
 }
 
@@ -349,7 +354,8 @@ std::set<errc> broker::publish_all(const std::vector<publishing>& run, uint64_t&
   }
   if (full(in, made)) return {errc::stream_full};
   first = in.last + 1;
-  for (size_t i = 0; i < run.size(); ++i) remember(in, run[i].id, append(in, made[i]), false);
+  for (size_t i = 0; i < run.size(); ++i) remember(in, run[i].id, append_unbounded(in, made[i]), false);
+  prune(in, false);  // the run is stored at once: what it holds twice of a subject counts once
   return {};
 }
 

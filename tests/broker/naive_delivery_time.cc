@@ -81,7 +81,7 @@ bool broker::explain_scheduled(stream& in, const message* real) {
 bool broker::explain_dead_letter(stream& in, const message* real, const std::vector<message>& after) {
   for (auto& [name, at] : in.consumers) {
     for (const auto& [seq, one] : at.pending) {
-      if (one.now != state::dying) continue;
+      if (one.now != state::dying || at.config.dead_letter_subject.empty()) continue;
       message made = dead_letter(in, at, seq);
       if (real != nullptr && !same(made, *real)) continue;
       const auto is_it = [&made](const message& other) { return same(made, other); };
@@ -105,6 +105,22 @@ bool broker::anything_open(const stream& in) const {
     if (count_of(at, state::dying) != 0) return true;
   }
   return false;
+}
+
+std::vector<uint64_t> broker::without_letter(const stream& in, const consumer& at) const {
+  const std::string& subject = at.config.dead_letter_subject;
+  std::vector<uint64_t> seqs;
+  for (const auto& [seq, one] : at.pending) {
+    if (one.now != state::dying) continue;
+    if (subject.empty() || in.live.at(seq).subject == subject) seqs.push_back(seq);
+  }
+  return seqs;
+}
+
+void broker::park_dying(const stream& in, consumer& at, uint64_t seq, int64_t when) {
+  park(in, at, seq, at.pending.at(seq).reason);
+  const auto parked = at.given_up.find(seq);
+  if (parked != at.given_up.end()) parked->second.at = when;
 }
 
 std::vector<uint64_t> broker::outlived(const stream& in) const {
