@@ -49,14 +49,12 @@ void shard_impl::on_sweep() {
   for (const stream_ref& one : unwanted) in_background(drop_unwanted(one));
 }
 
-// What goes may be what held a floor back (floor_min is above a requeued message): then more is unwanted.
+// More than once: a pending message below the lowest floor goes too, and then the floor may be higher.
 task<void> shard_impl::drop_unwanted(stream_ref in) {
   while (!in->deleted && in->unwanted_before() > in->log().stats().first) {
     auto room = co_await room_for(in->config(), stream_log::remove_bytes(1), true);
     if (!room || in->deleted) co_return;
-    const uint64_t removed = in->remove_before(in->unwanted_before());
-    if (removed == 0) co_return;
-    counters_.pruned += removed;
+    counters_.pruned += in->remove_before(in->unwanted_before());
   }
 }
 

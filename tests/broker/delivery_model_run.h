@@ -163,7 +163,6 @@ class delivery_run {
   void stop_here();
   void observe();
   void observe_stream(const std::string& name, naive::stream& in);
-  void observe_parked(const std::string& name, naive::stream& in);
   void observe_inactive(bool by_itself);
   void nudge_wall();
   void jump_wall();

@@ -102,7 +102,6 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
     const bool empty = info->stats.msg_count == 0;
     naive_.prune_interest_up_to(in, empty ? UINT64_MAX : info->stats.first_block);
   }
-  observe_parked(name, in);
   const uint64_t before = in.last;
   std::vector<std::optional<naive::message>> appeared;
   for (uint64_t seq = in.last + 1; seq <= info->stats.last_seq; ++seq) {
@@ -120,23 +119,8 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
     expect(naive_.explain(in, appeared[i] ? &*appeared[i] : nullptr, after),
            name + ": message " + std::to_string(before + 1 + i) + " has no explanation");
   }
+  naive_.park_the_rest(in);
   if (in.last != before) serve_before(name, before + 1);
-}
-
-// When exactly one that can have no dead letter any more is parked, is open.
-void delivery_run::observe_parked(const std::string& name, naive::stream& in) {
-  for (auto& [which, at] : in.consumers) {
-    const std::vector<uint64_t> open = naive_.without_letter(in, at);
-    if (open.empty()) continue;
-    const auto real = real_.run(real_.now->list_parked(name, which, seq_no(1), 1'000));
-    expect(static_cast<bool>(real), "parked ones of " + name + "/" + which);
-    for (const parked_page::item& item : real->items) {
-      const uint64_t seq = item.parked.seq.raw();
-      if (std::find(open.begin(), open.end(), seq) == open.end()) continue;
-      note("parked " + name + "/" + which + " " + std::to_string(seq));
-      naive_.park_dying(in, at, seq, item.parked.parked_at.raw());
-    }
-  }
 }
 
 // Consumers the shard deleted by itself.
