@@ -57,7 +57,10 @@ void broker::deliver_scheduled(stream& in, size_t which) {
   in.later.erase(in.later.begin() + static_cast<std::ptrdiff_t>(which));
   const uint64_t seq = append(in, record(in, one.what, in.last + 1, one.deliver_at));
   const auto id = in.ids.find(one.what.id);
-  if (id != in.ids.end() && id->second.scheduled && id->second.seq == 0) id->second.seq = seq;
+  if (id == in.ids.end() || !id->second.in_schedule() || forgettable(in, id->second)) return;
+  remembered_id moved = id->second;
+  moved.seq = seq;
+  remember(in, one.what.id, moved);
 }
 
 bool broker::explain_scheduled(stream& in, const message* real) {
@@ -117,7 +120,7 @@ std::vector<uint64_t> broker::outlived(const stream& in) const {
 
 std::string broker::overdue(stream& in) {
   for (auto& [id, one] : in.ids) {
-    if (trusted && *trusted >= one.time + static_cast<int64_t>(in.config.dedup_window_ms)) one.doubtful = true;
+    if (forgettable(in, one)) one.doubtful = true;
   }
   const auto first = first_scheduled(in);
   for (size_t i = 0; i < in.later.size(); ++i) {
