@@ -1,9 +1,8 @@
 // Dead letters: a message that its consumer gave up on is published once more, under the consumer's
-// dead_letter_subject, and is done with in the same journal batch.
+// dead_letter_subject, and is done with in the same journal entry: after a crash there is one dead letter, or none yet.
 //
-// One at a time for each consumer, in the background. The record comes first in the batch: a crash in its middle leaves
-// the dead letter twice, never not at all. While there is no room (disk, discard_new) the message stays dying, and it
-// is tried again with the next tick.
+// One at a time for each consumer, in the background. While there is no room (disk, discard_new) the message stays
+// dying, and it is tried again with the next tick; those after it do not wait for it.
 #include <algorithm>
 
 #include "broker/shard_impl.h"
@@ -11,7 +10,8 @@
 namespace weir {
 namespace {
 
-constexpr size_t entry_overhead = 64;  // of a further journal entry in a batch
+constexpr size_t entry_overhead = 64;     // of a part of the journal entry, or a further entry in its batch
+constexpr size_t without_room_max = 100;  // that are looked at again at each attempt
 
 std::string told_headers(const record_view& dead, const std::string& stream_name, const consumer& by, uint32_t count,
                          park_reason reason) {
@@ -63,71 +63,95 @@ task<void> shard_impl::bury(place held) {
 task<bool> shard_impl::bury_some(place held) {
   std::vector<dying_message>& dying = held.at->dying();
   const uint64_t resets = held.at->resets;
-  bool room = true;
+  std::vector<dying_message> without_room;
+  bool now = true;
   size_t next = 0;
-  while (next < dying.size() && !held.gone() && !stopping_) {
+  while (now && next < dying.size() && !held.gone() && !stopping_ && without_room.size() < without_room_max) {
     const dying_message one = dying[next];
-    room = co_await bury_one(held, one);
+    const burial how = co_await bury_one(held, one);
     if (held.at->resets != resets) co_return true;  // these are not its any more
-    if (!room) break;
-    ++next;
+    now = how != burial::not_now;
+    if (now) ++next;
+    if (how == burial::no_room) without_room.push_back(one);
   }
   dying.erase(dying.begin(), dying.begin() + static_cast<ptrdiff_t>(next));
-  co_return room;
+  // Too many: it is the turn of the others next time.
+  const bool others = without_room.size() >= without_room_max;
+  dying.insert(others ? dying.end() : dying.begin(), without_room.begin(), without_room.end());
+  co_return now&& without_room.empty();
 }
 
-task<bool> shard_impl::bury_one(place held, dying_message one) {
+task<shard_impl::burial> shard_impl::bury_one(place held, dying_message one) {
   stream& in = *held.in;
   consumer& at = *held.at;
-  if (!is_dying(at, one.seq)) co_return true;  // acknowledged or removed meanwhile
+  if (!is_dying(at, one.seq)) co_return burial::done;  // acknowledged or removed meanwhile
   scan_request wanted;
   wanted.from = one.seq;
   wanted.to = one.seq;
   wanted.records_max = 1;
   auto found = co_await in.log().scan(wanted);
-  if (!found) co_return false;
-  if (held.gone() || !is_dying(at, one.seq)) co_return true;
+  if (!found) co_return burial::not_now;
+  if (held.gone() || !is_dying(at, one.seq)) co_return burial::done;
+  const std::string subject = at.config().dead_letter_subject;
   std::string headers;
-  record_fields fields;
-  bool possible = !found->records.empty() && !at.config().dead_letter_subject.empty();
+  record_fields letter;
+  bool possible = !found->records.empty() && !subject.empty();
   if (possible) {
     auto dead = parse_record(found->records.front().bytes.bytes());
-    possible = dead && dead->subject != at.config().dead_letter_subject;
+    possible = dead && dead->subject != subject;
     if (possible) {
       const uint32_t count = at.pending().find(one.seq)->deliveries;
       headers = told_headers(*dead, in.config().name, at, count, one.reason);
-      fields.headers = as_bytes(headers);
-      fields.payload = dead->payload;
+      letter = record_fields{subject, ports_.clock.wall(), as_bytes(headers), dead->payload};
     }
   }
   if (!possible) {
     at.park(one.seq, one.reason, ports_.clock.wall());
     journal_progress_lazily(in, at);
-    co_return true;
+    co_return burial::done;
   }
-  const std::string subject = at.config().dead_letter_subject;
-  fields.subject = subject;
-  fields.time = ports_.clock.wall();
-  if (!in.ephemeral() && store_->full()) co_return false;
+  if (!in.ephemeral() && store_->full()) co_return burial::no_room;
   size_t beside = 0;
   while (finish_bytes(held, 1) + 2 * entry_overhead > beside) {
     beside = finish_bytes(held, 1) + 2 * entry_overhead;
-    auto admitted = co_await admit_append(held.in, fields, beside);
-    if (!admitted) co_return false;
-    if (held.gone() || !is_dying(at, one.seq)) co_return true;
+    auto admitted = co_await admit_append(held.in, letter, beside);
+    if (!admitted) co_return store_->failed() ? burial::not_now : burial::no_room;
+    if (held.gone() || !is_dying(at, one.seq)) co_return burial::done;
   }
-  const stream::appended done = in.append(fields, single_node_epoch);
+  const stream::appended done = append_letter(held, letter, one.seq);
+  // The next one may be about to go by the limits, and then it has no dead letter.
+  if (done.needs_load) co_await prune(held.in, false);
+  co_return burial::done;
+}
+
+stream::appended shard_impl::append_letter(const place& held, const record_fields& letter, seq_no dead) {
+  stream& in = *held.in;
+  consumer& at = *held.at;
+  const bool removes = in.config().policy == retention_policy::work_queue && in.log().is_live(dead);
+  const pending_set::entry before = at.acknowledge(dead);
+  if (!in.ephemeral()) {
+    encode_progress(scratch_, at);
+    const size_t removal = removes ? stream_log::remove_bytes(1) : 0;
+    const size_t bytes = in.log().append_bytes(letter) + removal + scratch_.size();
+    journal_of().begin_group(journal::group_bytes(removes ? 3 : 2, bytes));
+  }
+  const stream_log::appended placed = in.log().append(letter, single_node_epoch);
+  if (removes) {
+    const std::vector<seq_no> only(1, dead);
+    in.remove(only);
+  }
+  if (in.ephemeral()) {
+    at.journaled();
+  } else {
+    const lsn end = journal_encoded(in, at);
+    journal_of().end_group();
+    std::function<void()> revert = [kept = held.at, before] { kept->restore(before); };
+    if (!removes) undo_.add(end, std::move(revert));
+  }
+  const stream::appended done = in.after_append(placed, letter.subject);
   counters_.pruned += done.removed;
   ++counters_.dead_lettered;
-  if (is_dying(at, one.seq)) {
-    --counters_.acked;  // finish() counts it
-    const std::vector<seq_no> only(1, one.seq);
-    finish(held, only);
-  } else {
-    journal_progress_lazily(in, at);  // the limits removed it with this append
-  }
-  if (done.needs_load && !in.pruning.held()) in_background(prune_in_background(held.in, false));
-  co_return true;
+  return done;
 }
 
 }  // namespace weir

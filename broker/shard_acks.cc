@@ -17,25 +17,34 @@ size_t shard_impl::finish_bytes(const place& held, size_t count) {
   return progress + stream_log::remove_bytes(count) + entry_overhead;
 }
 
-// On a work queue the removal comes first: a message that is gone is no longer pending, whatever else a crash leaves.
+// On a work queue the removal and the progress are one journal entry.
 lsn shard_impl::finish(const place& held, const std::vector<seq_no>& seqs) {
   stream& in = *held.in;
   const bool removes = in.config().policy == retention_policy::work_queue;
   std::vector<pending_set::entry> before;
   for (const seq_no seq : seqs) before.push_back(held.at->acknowledge(seq));
   counters_.acked += seqs.size();
-  if (removes) in.remove(seqs);
   if (in.ephemeral()) {
+    if (removes) in.remove(seqs);
     held.at->journaled();
     return lsn();
   }
-  const lsn end = journal_progress(in, *held.at);
-  if (removes) return end;
-  std::function<void()> revert = [at = held.at, before = std::move(before)] {
-    for (const pending_set::entry& one : before) at->restore(one);
-  };
-  undo_.add(end, std::move(revert));
-  return end;
+  if (!removes) {
+    const lsn end = journal_progress(in, *held.at);
+    std::function<void()> revert = [at = held.at, before = std::move(before)] {
+      for (const pending_set::entry& one : before) at->restore(one);
+    };
+    undo_.add(end, std::move(revert));
+    return end;
+  }
+  const auto is_live = [&in](seq_no seq) { return in.log().is_live(seq); };
+  const auto going = static_cast<size_t>(std::count_if(seqs.begin(), seqs.end(), is_live));
+  if (going == 0) return journal_progress(in, *held.at);
+  encode_progress(scratch_, *held.at);
+  journal_of().begin_group(journal::group_bytes(2, stream_log::remove_bytes(going) + scratch_.size()));
+  in.remove(seqs);
+  journal_encoded(in, *held.at);
+  return journal_of().end_group();
 }
 
 task<result<void>> shard_impl::ack(std::string stream_name, std::string name, seq_no seq) {

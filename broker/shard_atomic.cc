@@ -1,13 +1,14 @@
 // Atomic publish: a run of messages for one stream, all of them or none.
 #include <algorithm>
 
+#include "broker/message_validation.h"
 #include "broker/shard_impl.h"
 
 namespace weir {
 namespace {
 
 std::string record_field(size_t index) {
-  return "records[" + std::to_string(index) + "]";
+  return "messages[" + std::to_string(index) + "]";
 }
 
 error about(size_t index, const error& what) {
@@ -67,7 +68,7 @@ result<shard_impl::publish_needs> shard_impl::look_run(const std::vector<publish
   const stream& in = *to.in;
   const size_t stored = in.log().run_bytes(to.fields);
   if (stored > limits_.atomic_bytes_max) {
-    return fail(errc::oversize, "records: " + std::to_string(stored) + " bytes as stored, at most " +
+    return fail(errc::oversize, "messages: " + std::to_string(stored) + " bytes as stored, at most " +
                                     std::to_string(limits_.atomic_bytes_max) + " (atomic_bytes_max)");
   }
   if (!in.run_fits(to.fields)) {

@@ -2,6 +2,7 @@
 //
 // What a record does not say itself stands in a state entry that is one journal group with the record: after a crash
 // both are there or neither. The same holds for a message that moves from the schedule into its stream.
+#include "broker/message_validation.h"
 #include "broker/shard_impl.h"
 
 namespace weir {

@@ -272,6 +272,8 @@ class shard_impl final : public shard, private store_client {
   void journal_progress_lazily(stream& in, consumer& at);
   // The same when there is room for progress_bytes().
   lsn journal_progress(stream& in, consumer& at);
+  // The same, encoded into scratch_ already.
+  lsn journal_encoded(stream& in, consumer& at);
   // Of what is unjournaled and so many acknowledgements more.
   size_t progress_bytes(const consumer& at, size_t more = 1);
   // The same, waiting for room: before an answer shows a floor that must not go back. Gives up when there is no room to
@@ -329,8 +331,10 @@ class shard_impl final : public shard, private store_client {
   void start_burying(const place& held);
   task<void> bury(place held);
   task<bool> bury_some(place held);
-  // False: not now.
-  task<bool> bury_one(place held, dying_message one);
+  enum class burial : uint8_t { done, no_room, not_now };
+  task<burial> bury_one(place held, dying_message one);
+  // Has journal room for both the append and finish().
+  stream::appended append_letter(const place& held, const record_fields& letter, seq_no dead);
   void retry_burying();
 
   // --- shard_subscriptions.cc ---

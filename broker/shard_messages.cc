@@ -1,15 +1,13 @@
 // Messages by stream and subject: publish, latest, list, scan.
+#include "broker/message_validation.h"
 #include "broker/shard_impl.h"
+#include "broker/validation_rules.h"
 
 namespace weir {
 namespace {
 
 bool is_plain(const publish_request& request) {
   return request.message_id.empty() && request.ttl_ms == 0 && request.deliver_at_ms == 0;
-}
-
-std::string number(uint64_t value) {
-  return std::to_string(value);
 }
 
 }  // namespace

@@ -9,6 +9,10 @@ namespace weir {
 
 lsn shard_impl::journal_progress(stream& in, consumer& at) {
   encode_progress(scratch_, at);
+  return journal_encoded(in, at);
+}
+
+lsn shard_impl::journal_encoded(stream& in, consumer& at) {
   at.journaled();
   const lsn end = store_->append_state(in.id(), as_bytes(scratch_));
   at.changed_end = end;

@@ -46,30 +46,10 @@
 #include <variant>
 #include <vector>
 
-#include "broker/consumer.h"
-#include "broker/types.h"
+#include "broker/state_blocks.h"
 #include "storage/result.h"
 
 namespace weir {
-
-struct stream_record {
-  stream_config config;
-  wall_ms created_at;
-};
-
-struct consumer_record {
-  uint32_t number = 0;
-  consumer_config config;
-  wall_ms created_at;
-  seq_no next;
-  seq_no last_delivered;
-  uint64_t dropped = 0;
-  std::vector<consumer_delta::run> pending;
-  wall_ms paused_until{0};
-  seq_no floor_min;
-  std::vector<dying_message> dying;
-  std::vector<parked_message> parked;
-};
 
 struct stream_created {
   stream_record stream;

@@ -1,4 +1,5 @@
-// What a request may say: names, subjects, limits, configs. Every message names the field, what it held and the limit.
+// What a request may say: names, limits, configs; of messages: message_validation.h. Every message names the field,
+// what it held and the limit.
 //
 // Pure functions; nothing here looks at state. Texts from a client are quoted with escapes, so that a message is always
 // valid UTF-8 and short.
@@ -37,23 +38,5 @@ result<consumer_config> updated(const consumer_config& before, const consumer_up
 
 // The level a config means.
 durability level_of(const stream_config& config);
-
-// What a message's headers hold, counted while they were checked.
-struct header_totals {
-  size_t count = 0;
-  size_t bytes = 0;  // keys and values
-};
-// Headers as in record_fields: elements `0x22 <len> [0x0a <len> key] [0x12 <len> value]`, keys not empty, both UTF-8.
-// invalid_argument (form), oversize (limits).
-result<header_totals> check_headers(byte_span encoded, const broker_limits& limits);
-
-// Everything about a message that needs no state but the stream's config: sizes, headers, time. The subject is checked
-// by the caller. oversize, invalid_argument.
-result<void> check_message(const publish_request& request, const stream_config& config, const broker_limits& limits);
-
-// Message id, ttl and time of delivery. invalid_argument.
-result<void> check_extras(const publish_request& request, wall_ms now);
-// A run to be published as a whole, but for what each message says for itself. invalid_argument, oversize.
-result<void> check_run(const std::vector<publish_request>& run, const broker_limits& limits);
 
 }  // namespace weir

@@ -54,7 +54,7 @@ TEST_CASE("atomic publish: one that may not be stored keeps all of them out, and
   auto placed = world.run(world.now->publish_all(wrong.all));
   REQUIRE_FALSE(placed);
   CHECK(placed.err().code == errc::subject_rejected);
-  CHECK(placed.err().message.find("records[1]") != std::string::npos);
+  CHECK(placed.err().message.find("messages[1]") != std::string::npos);
   run_of large({"ok.1", "ok.2"});
   large.all[1].payload = as_bytes(big);
   CHECK(told_all(world, large) == "oversize");
@@ -102,7 +102,7 @@ TEST_CASE("atomic publish: expectations are against what was there before") {
   run.all[0].expected_last_seq = 2;
   auto placed = world.run(world.now->publish_all(run.all));
   REQUIRE_FALSE(placed);
-  CHECK(placed.err().message.find("records[1]") != std::string::npos);
+  CHECK(placed.err().message.find("messages[1]") != std::string::npos);
   CHECK(placed.err().detail == 3);
   run_of twice({"a", "a"});
   twice.all[1].expected_last_seq = 2;
@@ -121,7 +121,7 @@ TEST_CASE("atomic publish: a known message id keeps all of them out; ids and ttl
   auto placed = world.run(world.now->publish_all(run.all));
   REQUIRE_FALSE(placed);
   CHECK(placed.err().code == errc::already_exists);
-  CHECK(placed.err().message.find("records[1]") != std::string::npos);
+  CHECK(placed.err().message.find("messages[1]") != std::string::npos);
   run.all[1].message_id = "z";
   run.all[1].ttl_ms = 1'000;
   CHECK(told_all(world, run) == "2");

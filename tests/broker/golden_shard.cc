@@ -9,12 +9,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-template <class T>
-T must(result<T> outcome) {
-  WEIR_CHECK(outcome);
-  if constexpr (!std::is_void_v<T>) return std::move(*outcome);
-}
-
 void publish(sim_shard& world, const std::string& stream, const std::string& subject, int number) {
   const std::string payload = number % 5 == 0 ? std::string() : "payload " + std::to_string(number * 1001);
   const std::string headers = number % 4 == 0 ? encode_headers({{"n", std::to_string(number)}, {"n", "again"}}) : "";

@@ -10,6 +10,13 @@
 
 namespace weir {
 
+// What a golden directory is made with never fails.
+template <class T>
+T must(result<T> outcome) {
+  WEIR_CHECK(outcome);
+  if constexpr (!std::is_void_v<T>) return std::move(*outcome);
+}
+
 // The sizes the directory was made with; before open().
 void set_golden_sizes(sim_shard& world);
 void fill_golden(sim_shard& world);

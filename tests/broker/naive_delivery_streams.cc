@@ -1,6 +1,7 @@
 // The naive model: streams, what a publish does, retention.
 #include <algorithm>
 
+#include "broker/message_validation.h"
 #include "broker/validation.h"
 #include "storage/record.h"
 #include "tests/broker/naive_delivery.h"

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "broker/message_validation.h"
 #include "broker/validation.h"
 #include "storage/record.h"
 

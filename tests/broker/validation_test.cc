@@ -1,4 +1,5 @@
 #include "broker/validation.h"
+#include "broker/message_validation.h"
 
 #include <doctest/doctest.h>
 
