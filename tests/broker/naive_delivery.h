@@ -224,6 +224,7 @@ class broker {
   uint64_t append(stream& in, message what);
   uint64_t append_unpruned(stream& in, message what);  // but down to the cap of its subject
   const remembered_id* known(const stream& in, const std::string& id) const;
+  void doubt_ids();
   bool forgettable(const stream& in, const remembered_id& one) const;
   void remember(stream& in, const std::string& id, remembered_id what);
 

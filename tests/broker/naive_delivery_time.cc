@@ -118,10 +118,15 @@ std::vector<uint64_t> broker::outlived(const stream& in) const {
   return seqs;
 }
 
-std::string broker::overdue(stream& in) {
-  for (auto& [id, one] : in.ids) {
-    if (forgettable(in, one)) one.doubtful = true;
+void broker::doubt_ids() {
+  for (auto& [name, in] : streams) {
+    for (auto& [id, one] : in.ids) {
+      if (forgettable(in, one)) one.doubtful = true;
+    }
   }
+}
+
+std::string broker::overdue(stream& in) {
   const auto first = first_scheduled(in);
   for (size_t i = 0; i < in.later.size(); ++i) {
     scheduled& one = in.later[i];
