@@ -119,6 +119,7 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
     expect(naive_.explain(in, appeared[i] ? &*appeared[i] : nullptr, after),
            name + ": message " + std::to_string(before + 1 + i) + " has no explanation");
   }
+  naive_.park_the_rest(in);
   if (in.last != before) serve_before(name, before + 1);
 }
 

@@ -84,12 +84,13 @@ struct consumer {
   uint64_t floor_min = 0;
   int64_t paused_until = 0;
   bool pause_was_over = false;
-  int64_t pause_asked = 0;     // a start may find it again, if the wall clock went back meanwhile
-  int64_t used_at = 0;         // mono, certainly
-  int64_t used_at_most = 0;    // mono, if everything counts as use
-  uint64_t waiting = 0;        // subscriptions
-  bool looked_lately = false;  // somebody waits, or did: the cursor may be beyond what does not match, or not yet
-  bool restarted = false;      // since the last fetch
+  int64_t pause_asked = 0;         // a start may find it again, if the wall clock went back meanwhile
+  int64_t used_at = 0;             // mono, certainly
+  int64_t used_at_most = 0;        // mono, if everything counts as use
+  uint64_t waiting = 0;            // subscriptions
+  bool looked_lately = false;      // somebody waits, or did: the cursor may be beyond what does not match, or not yet
+  bool restarted = false;          // since the last fetch
+  std::string dead_letter_before;  // what an update at this instant changed; the shard looks around before it changes
   std::map<uint64_t, entry> pending;
   std::map<uint64_t, parked> given_up;
   // For the account: every message it ever was concerned with, and how it ended.
@@ -195,6 +196,8 @@ class broker {
   // was found there, nullptr if it is gone already. False: nothing explains it.
   // `after`: what was found behind it, which explains itself.
   bool explain(stream& in, const message* real, const std::vector<message>& after);
+  // Those that were to have a dead letter and cannot have one any more, since an update.
+  void park_the_rest(stream& in);
   // A sentence about what should have happened by itself long ago; empty: nothing.
   std::string overdue(stream& in);
   bool anything_open(const stream& in) const;
@@ -248,7 +251,8 @@ class broker {
   void exhaust(const stream& in, consumer& at, uint64_t seq, park_reason reason);
   void park(const stream& in, consumer& at, uint64_t seq, park_reason reason);
   void finish(stream& in, consumer& at, uint64_t seq);
-  message dead_letter(const stream& in, const consumer& at, uint64_t seq) const;
+  message dead_letter(const stream& in, const consumer& at, uint64_t seq, const std::string& subject) const;
+  static bool can_have_dead_letter(const stream& in, uint64_t seq, const std::string& subject);
   // Index of the scheduled message whose turn it is; nullopt: none is due.
   std::optional<size_t> first_scheduled(const stream& in) const;
   void deliver_scheduled(stream& in, size_t which);

@@ -146,6 +146,9 @@ std::optional<errc> broker::update_consumer(const consumer_update& update) {
   if (const auto problem = check_overlap(*in, *checked)) return problem;
   const bool uncapped = at->config.max_ack_pending_per_subject != 0 && checked->max_ack_pending_per_subject == 0;
   if (checked->max_ack_pending_per_subject != at->config.max_ack_pending_per_subject) at->restarted = true;
+  if (checked->dead_letter_subject != at->config.dead_letter_subject) {
+    at->dead_letter_before = at->config.dead_letter_subject;
+  }
   at->config = *checked;
   for (auto& [seq, one] : at->pending) {
     if (uncapped && one.now == state::held) one.now = state::due;
@@ -459,7 +462,7 @@ void broker::park(const stream& in, consumer& at, uint64_t seq, park_reason reas
 void broker::exhaust(const stream& in, consumer& at, uint64_t seq, park_reason reason) {
   if (reason == park_reason::max_deliver) ++at.dropped;
   const std::string& subject = at.config.dead_letter_subject;
-  if (subject.empty() || in.live.at(seq).subject == subject) return park(in, at, seq, reason);
+  if (!can_have_dead_letter(in, seq, subject)) return park(in, at, seq, reason);
   entry& one = at.pending.at(seq);
   one.now = state::dying;
   one.reason = reason;
@@ -471,6 +474,7 @@ void broker::expire() {
   for (auto& [name, in] : streams) {
     for (auto& [which, at] : in.consumers) {
       if (trusted && at.paused_until <= *trusted) at.paused_until = 0;
+      at.dead_letter_before.clear();
       std::vector<uint64_t> passed;
       for (const auto& [seq, one] : at.pending) {
         if (one.now == state::out && one.deadline <= mono) passed.push_back(seq);

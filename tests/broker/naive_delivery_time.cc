@@ -24,7 +24,7 @@ bool too_long(int64_t& since, int64_t now, int64_t most) {
 
 }  // namespace
 
-message broker::dead_letter(const stream& in, const consumer& at, uint64_t seq) const {
+message broker::dead_letter(const stream& in, const consumer& at, uint64_t seq, const std::string& subject) const {
   const message& dead = in.live.at(seq);
   const entry& one = at.pending.at(seq);
   const std::vector<header> extra = {
@@ -37,10 +37,14 @@ message broker::dead_letter(const stream& in, const consumer& at, uint64_t seq) 
       {"x-waymaker-dlq-reason", one.reason == park_reason::term ? "term" : "max_deliver"},
   };
   publishing what;
-  what.subject = at.config.dead_letter_subject;
+  what.subject = subject;
   what.headers = dead.headers + encode_headers(extra);
   what.payload = dead.payload;
   return record(in, what, in.last + 1, wall);
+}
+
+bool broker::can_have_dead_letter(const stream& in, uint64_t seq, const std::string& subject) {
+  return !subject.empty() && in.live.at(seq).subject != subject;
 }
 
 std::optional<size_t> broker::first_scheduled(const stream& in) const {
@@ -85,7 +89,10 @@ bool broker::explain_dead_letter(stream& in, const message* real, const std::vec
   for (auto& [name, at] : in.consumers) {
     for (const auto& [seq, one] : at.pending) {
       if (one.now != state::dying) continue;
-      message made = dead_letter(in, at, seq);
+      const bool by_former = real != nullptr && real->subject == at.dead_letter_before;
+      const std::string subject = by_former ? at.dead_letter_before : at.config.dead_letter_subject;
+      if (!can_have_dead_letter(in, seq, subject)) continue;
+      message made = dead_letter(in, at, seq, subject);
       if (real != nullptr && !same(made, *real)) continue;
       const auto is_it = [&made](const message& other) { return same(made, other); };
       if (real == nullptr && std::any_of(after.begin(), after.end(), is_it)) continue;
@@ -100,6 +107,17 @@ bool broker::explain_dead_letter(stream& in, const message* real, const std::vec
 
 bool broker::explain(stream& in, const message* real, const std::vector<message>& after) {
   return explain_scheduled(in, real) || explain_dead_letter(in, real, after);
+}
+
+void broker::park_the_rest(stream& in) {
+  for (auto& [name, at] : in.consumers) {
+    std::vector<uint64_t> rest;
+    for (const auto& [seq, one] : at.pending) {
+      if (one.now != state::dying || can_have_dead_letter(in, seq, at.config.dead_letter_subject)) continue;
+      rest.push_back(seq);
+    }
+    for (const uint64_t seq : rest) park(in, at, seq, at.pending.at(seq).reason);
+  }
 }
 
 bool broker::anything_open(const stream& in) const {
@@ -139,7 +157,7 @@ std::string broker::overdue(stream& in) {
   for (auto& [name, at] : in.consumers) {
     for (auto& [seq, one] : at.pending) {
       if (one.now != state::dying) continue;
-      if (full(in, {dead_letter(in, at, seq)})) {
+      if (full(in, {dead_letter(in, at, seq, at.config.dead_letter_subject)})) {
         one.overdue_since = -1;
       } else if (too_long(one.overdue_since, mono, dead_letter_late_ms_max)) {
         return "the dead letter of " + name + " for message " + std::to_string(seq) + " is not written";
