@@ -27,6 +27,10 @@ def ok(answer):
     return answer
 
 
+def workers_state(api):
+    return ok(api.GetConsumerInfo(pb.GetConsumerInfoRequest(stream='jobs', consumer='workers'))).consumer
+
+
 def work(address, name, dies_after):
     """Takes jobs until it is killed."""
     api = connect(address)
@@ -39,7 +43,7 @@ def work(address, name, dies_after):
             ok(api.Term(pb.TermRequest(stream='jobs', consumer='workers', seq=job.seq)))
             continue
         time.sleep(0.002)  # the work
-        print(f'{name} did {job.payload.decode()}', flush=True)
+        print(f'{name} did {job.payload.decode()}\n', end='', flush=True)  # one write: two workers share the terminal
         ok(api.Ack(pb.AckRequest(stream='jobs', consumer='workers', seq=job.seq)))
         done += 1
 
@@ -54,6 +58,9 @@ def main(address):
 
     command = [sys.executable, os.path.abspath(__file__), address]
     workers = [subprocess.Popen([*command, 'ann', '-1']), subprocess.Popen([*command, 'bob', '20'])]
+    # Both wait for jobs before the first one comes, so that both get some.
+    while workers_state(api).waiting < 2:
+        time.sleep(0.05)
     for number in range(JOBS):
         payload = b'impossible' if number == 100 else b'job %d' % number
         ok(api.Publish(pb.PublishRequest(stream='jobs', subject='jobs.new', payload=payload)))
@@ -61,7 +68,7 @@ def main(address):
     # What is acknowledged leaves the queue; what is parked stays.
     while ok(api.GetStreamInfo(pb.GetStreamInfoRequest(name='jobs'))).stats.msg_count > 1:
         time.sleep(0.05)
-    state = ok(api.GetConsumerInfo(pb.GetConsumerInfoRequest(stream='jobs', consumer='workers'))).consumer
+    state = workers_state(api)
     for worker in workers:
         worker.kill()
         worker.wait()
