@@ -49,11 +49,13 @@ void shard_impl::on_sweep() {
   for (const stream_ref& one : unwanted) in_background(drop_unwanted(one));
 }
 
+// More than once: a pending message below the lowest floor goes too, and then the floor may be higher.
 task<void> shard_impl::drop_unwanted(stream_ref in) {
-  if (in->deleted || in->unwanted_before() <= in->log().stats().first) co_return;
-  auto room = co_await room_for(in->config(), stream_log::remove_bytes(1), true);
-  if (!room || in->deleted) co_return;
-  counters_.pruned += in->remove_before(in->unwanted_before());
+  while (!in->deleted && in->unwanted_before() > in->log().stats().first) {
+    auto room = co_await room_for(in->config(), stream_log::remove_bytes(1), true);
+    if (!room || in->deleted) co_return;
+    counters_.pruned += in->remove_before(in->unwanted_before());
+  }
 }
 
 task<uint64_t> shard_impl::prune(stream_ref in, bool ages) {

@@ -56,6 +56,25 @@ TEST_CASE("interest: blocks go at the sweep when every floor has passed them, ne
   CHECK(world.info("s").stats.last_seq == 12);
 }
 
+TEST_CASE("interest: one sweep is enough when what goes takes a pending message along and the floor rises") {
+  shard_fixture world;
+  world.start();
+  create_interest(world);
+  world.consume("s", "c", [](consumer_config& c) { c.max_deliver = 1; });
+  world.publish_many("s", "a", 4);
+  REQUIRE(world.fetch("s", "c").size() == 4);
+  REQUIRE(world.run(world.now->term("s", "c", seq_no(1))));
+  for (uint64_t seq = 2; seq <= 4; ++seq) world.ack("s", "c", seq);
+  REQUIRE(*world.run(world.now->requeue_parked("s", "c", std::vector<seq_no>(1, seq_no(1)))) == 1);
+  world.publish_many("s", "a", 4);
+  REQUIRE(world.fetch("s", "c") == shown{"1", "5", "6", "7", "8"});
+  for (uint64_t seq = 5; seq <= 8; ++seq) world.ack("s", "c", seq);
+  CHECK(world.consumer("s", "c").ack_floor == 4);
+  world.advance_ms(sweep_ms);
+  CHECK(world.info("s").stats.msg_count == 0);
+  CHECK(world.consumer("s", "c").ack_floor == 8);
+}
+
 TEST_CASE("interest: without consumers everything goes at the sweep, the incomplete block too") {
   shard_fixture world;
   world.start();
