@@ -21,6 +21,7 @@ bool dedup_table::expired(const known& one, std::optional<wall_ms> now) const {
 
 void dedup_table::kill(known& one) {
   by_id_.erase(one.id);
+  --counts_[one.scheduled ? 1 : 0];
   one.id = std::string();
 }
 
@@ -47,17 +48,9 @@ void dedup_table::put(std::string_view id, seq_no seq, wall_ms at, bool schedule
   if (const auto before = by_id_.find(id); before != by_id_.end()) kill(*before->second);
   to.push_back(known{std::string(id), seq, at, scheduled});
   by_id_.emplace(to.back().id, &to.back());
-  while (by_id_.size() > ids_max_) drop_oldest();
+  const size_t& count = ++counts_[scheduled ? 1 : 0];
+  while (count > ids_max_) drop_front(scheduled);
   tidy(scheduled);
-}
-
-void dedup_table::drop_oldest() {
-  for (const bool scheduled : {false, true}) {
-    while (!queue(scheduled).empty() && queue(scheduled).front().id.empty()) queue(scheduled).pop_front();
-  }
-  const bool from_schedule =
-      queues_[0].empty() || (!queues_[1].empty() && queues_[1].front().at < queues_[0].front().at);
-  drop_front(from_schedule);
 }
 
 // Sweeps out what was forgotten from the middle once it is most of the line.

@@ -1,9 +1,13 @@
 // The message ids that one stream knows: a publish with one of them is a repetition and stores nothing.
 //
 // Owned by its stream, made at the first id. An id is known for the window, counted from the publish that brought it (a
-// repetition does not count), and as long as it is among the newest ids_max. Ids of scheduled messages carry the
-// message's sequence in the stream's schedule until it comes due. Time is the broker's; while the wall clock is not to
-// be trusted nothing is forgotten by time. Lives from journal and snapshot (state_codec.h).
+// repetition does not count), and as long as it is among the newest ids_max by sequence: of the stream's messages, or
+// of the scheduled ones, each line by itself. Which those are no clock says: the wall clock going back pushes out
+// nothing, it makes the ids it left behind known for so much longer. What the window let go may stay forgotten when the
+// clock goes back after that; expired ones that were not let go yet count among the newest. Ids of scheduled messages
+// carry the message's sequence in the stream's schedule until it comes due, and are new in the stream then. Time is the
+// broker's; while the wall clock is not to be trusted nothing is forgotten by time. Lives from journal and snapshot
+// (state_codec.h).
 //
 // An id takes about 120 bytes, and its own if it is longer than 15.
 #pragma once
@@ -77,12 +81,12 @@ class dedup_table {
   bool expired(const known& one, std::optional<wall_ms> now) const;
   void kill(known& one);
   void drop_front(bool scheduled);
-  void drop_oldest();
   void tidy(bool scheduled);
 
   const uint64_t window_ms_;
   const size_t ids_max_;
   line queues_[2];
+  size_t counts_[2] = {0, 0};  // with id
   std::unordered_map<std::string_view, known*> by_id_;
 };
 

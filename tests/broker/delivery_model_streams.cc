@@ -113,7 +113,9 @@ void delivery_run::publish() {
        (what.ttl_ms != 0 ? " ttl " + std::to_string(what.ttl_ms) : "") +
        (what.deliver_at != 0 ? " in " + std::to_string(what.deliver_at - naive_.wall) : ""));
   const auto real = real_.run(real_.now->publish(request_of(what)));
-  naive_.settle_doubt(what, real && real->duplicate);
+  // Known or not is looked at before these, and after everything else.
+  const bool looked = real || real.err().code == errc::wrong_revision || real.err().code == errc::stream_full;
+  if (looked) naive_.settle_doubt(what, real && real->duplicate);
   const auto naive = naive_.publish(what);
   if (!both(real, naive)) {
     if (!real) same(real.err().detail, naive.err().detail, "detail");

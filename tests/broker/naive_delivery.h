@@ -53,7 +53,8 @@ struct remembered_id {
   uint64_t seq = 0;
   bool scheduled = false;  // when it was published; seq is 0 until it is delivered
   int64_t time = 0;        // wall
-  uint64_t order = 0;
+  uint64_t order = 0;      // of the publish, then of the delivery
+  bool in_schedule() const { return scheduled && seq == 0; }
   bool doubtful = false;  // its window ended, but the wall clock went back since
 };
 
@@ -221,12 +222,14 @@ class broker {
  private:
   using errors = std::set<errc>;
   std::optional<errc> admit(const stream& in, const publishing& what) const;
-  bool full(const stream& in, const std::vector<message>& more) const;
+  bool full(const stream& in, const std::vector<message>& more, bool run = false) const;
   message record(const stream& in, const publishing& what, uint64_t seq, int64_t time) const;
   uint64_t append(stream& in, message what);
-  uint64_t append_unbounded(stream& in, message what);  // but for the cap of its subject
+  uint64_t append_unpruned(stream& in, message what);  // but down to the cap of its subject
   const remembered_id* known(const stream& in, const std::string& id) const;
-  void remember(stream& in, const std::string& id, uint64_t seq, bool scheduled);
+  void doubt_ids();
+  bool forgettable(const stream& in, const remembered_id& one) const;
+  void remember(stream& in, const std::string& id, remembered_id what);
 
   uint64_t prune(stream& in, bool ages);
   uint64_t prune_strictly(stream& in, bool ages);

@@ -227,32 +227,36 @@ message broker::record(const stream&, const publishing& what, uint64_t seq, int6
   return made;
 }
 
-// Of a stream that refuses new ones: would a bound not hold after these?
-bool broker::full(const stream& in, const std::vector<message>& more) const {
+// Of a stream that refuses new ones: would a bound not hold after these? What leaves its subject makes room for one
+// message; for the bytes of a run it does not.
+bool broker::full(const stream& in, const std::vector<message>& more, bool run) const {
   if (!in.config.discard_new) return false;
   std::vector<message> after;
   for (const auto& [seq, one] : in.live) after.push_back(one);
   const uint64_t cap = in.config.max_msgs_per_subject;
+  uint64_t gone = 0;
   for (const message& one : more) {
     const auto at_subject = [&one](const message& other) { return other.subject == one.subject; };
     after.push_back(one);
     if (cap == 0 || static_cast<uint64_t>(std::count_if(after.begin(), after.end(), at_subject)) <= cap) continue;
     if (in.config.discard_new_per_subject) return true;
-    after.erase(std::find_if(after.begin(), after.end(), at_subject));
+    const auto oldest = std::find_if(after.begin(), after.end(), at_subject);
+    gone += oldest->bytes;
+    after.erase(oldest);
   }
-  uint64_t bytes = 0;
+  uint64_t bytes = run ? gone : 0;
   for (const message& one : after) bytes += one.bytes;
   const retention_limits& limits = in.config.limits;
   return (limits.max_msgs && after.size() > *limits.max_msgs) || (limits.max_bytes && bytes > *limits.max_bytes);
 }
 
 uint64_t broker::append(stream& in, message what) {
-  const uint64_t seq = append_unbounded(in, std::move(what));
+  const uint64_t seq = append_unpruned(in, std::move(what));
   prune(in, false);
   return seq;
 }
 
-uint64_t broker::append_unbounded(stream& in, message what) {
+uint64_t broker::append_unpruned(stream& in, message what) {
   const std::string subject = what.subject;
   in.live[++in.last] = std::move(what);
   if (in.config.max_msgs_per_subject != 0) {
@@ -269,27 +273,34 @@ const remembered_id* broker::known(const stream& in, const std::string& id) cons
   if (id.empty()) return nullptr;
   const auto at = in.ids.find(id);
   if (at == in.ids.end()) return nullptr;
-  if (trusted && *trusted >= at->second.time + static_cast<int64_t>(in.config.dedup_window_ms)) return nullptr;
-  return &at->second;
+  return forgettable(in, at->second) ? nullptr : &at->second;
+}
+
+bool broker::forgettable(const stream& in, const remembered_id& one) const {
+  return trusted && *trusted >= one.time + static_cast<int64_t>(in.config.dedup_window_ms);
 }
 
 void broker::settle_doubt(const publishing& what, bool known_really) {
   stream* in = find(what.stream);
   if (in == nullptr || what.id.empty()) return;
   const auto at = in->ids.find(what.id);
-  if (at != in->ids.end() && at->second.doubtful && !known_really) in->ids.erase(at);
+  if (at == in->ids.end() || !at->second.doubtful || known_really || forgettable(*in, at->second)) return;
+  in->ids.erase(at);
 }
 
-void broker::remember(stream& in, const std::string& id, uint64_t seq, bool later) {
+// The bound counts those of scheduled messages by themselves.
+void broker::remember(stream& in, const std::string& id, remembered_id what) {
   if (id.empty()) return;
-  in.ids[id] = {seq, later, wall, ++order_, false};
-  while (in.ids.size() > limits_.dedup_ids_max) {
-    auto oldest = in.ids.begin();
-    for (auto one = in.ids.begin(); one != in.ids.end(); ++one) {
-      if (one->second.order < oldest->second.order) oldest = one;
-    }
-    in.ids.erase(oldest);
+  what.order = ++order_;
+  in.ids[id] = what;
+  size_t count = 0;
+  auto oldest = in.ids.end();
+  for (auto one = in.ids.begin(); one != in.ids.end(); ++one) {
+    if (one->second.in_schedule() != what.in_schedule()) continue;
+    ++count;
+    if (oldest == in.ids.end() || one->second.order < oldest->second.order) oldest = one;
   }
+  if (count > limits_.dedup_ids_max) in.ids.erase(oldest);
 }
 
 result<published> broker::publish(const publishing& what) {
@@ -307,7 +318,7 @@ result<published> broker::publish(const publishing& what) {
     return done;
   }
   if (later) {
-    remember(in, what.id, 0, true);
+    remember(in, what.id, {.scheduled = true, .time = wall});
     in.later.push_back({what.deliver_at, what, -1});
     done.scheduled = true;
     return done;
@@ -318,7 +329,7 @@ result<published> broker::publish(const publishing& what) {
   const message made = record(in, what, in.last + 1, what.time != 0 ? what.time : wall);
   if (full(in, {made})) return fail(errc::stream_full, {});
   done.seq = seq_no(append(in, made));
-  remember(in, what.id, done.seq.raw(), false);
+  remember(in, what.id, {.seq = done.seq.raw(), .time = wall});
   return done;
 }
 
@@ -353,10 +364,10 @@ std::set<errc> broker::publish_all(const std::vector<publishing>& run, uint64_t&
   for (const publishing& one : run) {
     if (one.expected && *one.expected != last_at(in, one.subject)) return {errc::wrong_revision};
   }
-  if (full(in, made)) return {errc::stream_full};
+  if (full(in, made, true)) return {errc::stream_full};
   first = in.last + 1;
-  for (size_t i = 0; i < run.size(); ++i) remember(in, run[i].id, append_unbounded(in, made[i]), false);
-  prune(in, false);  // the run is stored at once: what it holds twice of a subject counts once
+  for (size_t i = 0; i < run.size(); ++i) remember(in, run[i].id, {.seq = append_unpruned(in, made[i]), .time = wall});
+  prune(in, false);
   return {};
 }
 

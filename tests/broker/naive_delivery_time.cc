@@ -61,7 +61,10 @@ void broker::deliver_scheduled(stream& in, size_t which) {
   in.later.erase(in.later.begin() + static_cast<std::ptrdiff_t>(which));
   const uint64_t seq = append(in, record(in, one.what, in.last + 1, one.deliver_at));
   const auto id = in.ids.find(one.what.id);
-  if (id != in.ids.end() && id->second.scheduled && id->second.seq == 0) id->second.seq = seq;
+  if (id == in.ids.end() || !id->second.in_schedule() || forgettable(in, id->second)) return;
+  remembered_id moved = id->second;
+  moved.seq = seq;
+  remember(in, one.what.id, moved);
 }
 
 bool broker::explain_scheduled(stream& in, const message* real) {
@@ -133,10 +136,15 @@ std::vector<uint64_t> broker::outlived(const stream& in) const {
   return seqs;
 }
 
-std::string broker::overdue(stream& in) {
-  for (auto& [id, one] : in.ids) {
-    if (trusted && *trusted >= one.time + static_cast<int64_t>(in.config.dedup_window_ms)) one.doubtful = true;
+void broker::doubt_ids() {
+  for (auto& [name, in] : streams) {
+    for (auto& [id, one] : in.ids) {
+      if (forgettable(in, one)) one.doubtful = true;
+    }
   }
+}
+
+std::string broker::overdue(stream& in) {
   const auto first = first_scheduled(in);
   for (size_t i = 0; i < in.later.size(); ++i) {
     scheduled& one = in.later[i];
