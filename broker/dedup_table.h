@@ -3,11 +3,12 @@
 // Owned by its stream, made at the first id. An id is known for the window, counted from the publish that brought it (a
 // repetition does not count), and as long as it is among the newest ids_max by sequence: of the stream's messages, or
 // of the scheduled ones, each line by itself. Which those are no clock says: the wall clock going back pushes out
-// nothing, it makes the ids it left behind known for so much longer. What the window let go may stay forgotten when the
-// clock goes back after that; expired ones that were not let go yet count among the newest. Ids of scheduled messages
-// carry the message's sequence in the stream's schedule until it comes due, and are new in the stream then. Time is the
-// broker's; while the wall clock is not to be trusted nothing is forgotten by time. Lives from journal and snapshot
-// (state_codec.h).
+// nothing, it makes the ids it left behind known for so much longer. Whether an id whose window had ended is known
+// again when the clock goes back after that is open: it may have been let go, and be back after a restart (also if its
+// message was purged meanwhile). Expired ones that were not let go yet count among the newest. Ids of scheduled
+// messages carry the message's sequence in the stream's schedule until it comes due, and are new in the stream then.
+// Time is the broker's; while the wall clock is not to be trusted nothing is forgotten by time. Lives from journal and
+// snapshot (state_codec.h).
 //
 // An id takes about 120 bytes, and its own if it is longer than 15.
 #pragma once

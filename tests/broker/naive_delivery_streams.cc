@@ -443,7 +443,7 @@ result<uint64_t> broker::purge(const purge_request& request) {
   uint64_t removed = 0;
   for (const uint64_t seq : all) {
     if (request.up_to_seq != 0 && seq > request.up_to_seq) break;
-    std::erase_if(in->ids, [seq](const auto& one) { return one.second.seq == seq; });
+    std::erase_if(in->ids, [seq](const auto& one) { return one.second.seq == seq && !one.second.doubtful; });
     remove(*in, seq);
     ++removed;
   }
