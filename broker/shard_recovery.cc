@@ -242,6 +242,9 @@ void shard_impl::apply_to(stream_id id, const consumer_progress& entry) {
     at->load(entry.next, seq_no(), entry.dropped);
     restore_runs(*in, *at, entry.delta.delivered);
     for (const dying_message& one : entry.delta.dying) at->load_dying(one);
+    // What was removed by then had made room for these.
+    const bool at_bound = at->parked_max != 0 && at->parked().size() + entry.delta.parked.size() > at->parked_max;
+    if (at_bound) forget_removed(in->log(), *at);
     for (const parked_message& one : entry.delta.parked) at->load_parked(one);
     for (const seq_no seq : entry.delta.gone) at->load_gone(seq);
     return;

@@ -53,6 +53,26 @@ TEST_CASE("parked: what ran out of attempts and what was termed is listed with i
   CHECK(world.fetch("s", "c") == shown{});
 }
 
+TEST_CASE("parked: at the bound, what was removed before a kill costs no other its place after it") {
+  shard_fixture world;
+  world.limits.parked_max = 2;
+  world.start();
+  world.create("s");
+  world.consume("s", "c");
+  world.publish_many("s", "a", 4);
+  CHECK(world.fetch("s", "c") == shown{"1", "2", "3", "4"});
+  term(world, 1);
+  term(world, 2);
+  for (const uint64_t seq : {1, 2}) REQUIRE(world.run(world.now->delete_message("s", seq_no(seq))));
+  world.clock.set_wall(wall_ms(world.clock.wall().raw() - 1'000));  // now the removed ones are the younger
+  term(world, 3);
+  term(world, 4);
+  CHECK(reasons(world) == "2: 3t 4t");
+  world.kill();
+  REQUIRE(world.open());
+  CHECK(reasons(world) == "2: 3t 4t");
+}
+
 TEST_CASE("parked: an answered term survives a kill at once, an ack of a parked message changes nothing") {
   shard_fixture world;
   world.start();
