@@ -18,8 +18,11 @@ worker_pool::~worker_pool() {
 }
 
 lane& worker_pool::lane_of(reactor& home) {
-  lanes_.push_back(std::make_unique<pool_lane>(*this, home));
-  return *lanes_.back();
+  auto made = std::make_unique<pool_lane>(*this, home);
+  lane& given = *made;
+  std::lock_guard hold(lock_);
+  lanes_.push_back(std::move(made));
+  return given;
 }
 
 void worker_pool::take(job& next, pool_lane& from) {

@@ -21,7 +21,7 @@ class worker_pool {
   worker_pool(const worker_pool&) = delete;
   ~worker_pool();
 
-  // Lives as long as the pool.
+  // Lives as long as the pool. From any thread: shards are opened side by side.
   lane& lane_of(reactor& home);
   void stop();
 

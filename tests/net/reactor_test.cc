@@ -4,6 +4,8 @@
 #include <grpcpp/completion_queue.h>
 
 #include <future>
+#include <set>
+#include <thread>
 
 #include "net/commit_thread.h"
 #include "net/cross.h"
@@ -230,6 +232,25 @@ TEST_CASE("cross: a task runs on the other reactor and its caller resumes at hom
   CHECK(resumed_on == here_thread);
   here->stop();
   there->stop();
+}
+
+TEST_CASE("worker pool: shards that open side by side get a lane each") {
+  constexpr size_t askers = 8;
+  constexpr size_t lanes_each = 200;
+  system_clock clock;
+  auto home = make_reactor(clock);
+  worker_pool pool(1);
+  std::vector<std::vector<lane*>> given(askers);
+  std::vector<std::thread> threads;
+  for (size_t n = 0; n < askers; ++n) {
+    threads.emplace_back([&pool, &home, &mine = given[n]] {
+      for (size_t i = 0; i < lanes_each; ++i) mine.push_back(&pool.lane_of(*home));
+    });
+  }
+  for (std::thread& one : threads) one.join();
+  std::set<lane*> distinct;
+  for (const auto& mine : given) distinct.insert(mine.begin(), mine.end());
+  CHECK(distinct.size() == askers * lanes_each);
 }
 
 }  // namespace
