@@ -10,7 +10,6 @@
 namespace weir {
 namespace {
 
-constexpr size_t entry_overhead = 64;     // of a part of the journal entry, or a further entry in its batch
 constexpr size_t without_room_max = 100;  // that are looked at again at each attempt
 
 std::string told_headers(const record_view& dead, const std::string& stream_name, const consumer& by, uint32_t count,
@@ -78,7 +77,8 @@ task<bool> shard_impl::bury_some(place held) {
   // Too many: it is the turn of the others next time.
   const bool others = without_room.size() >= without_room_max;
   dying.insert(others ? dying.end() : dying.begin(), without_room.begin(), without_room.end());
-  co_return now&& without_room.empty();
+  const bool all = now && without_room.empty();
+  co_return all;
 }
 
 task<shard_impl::burial> shard_impl::bury_one(place held, dying_message one) {

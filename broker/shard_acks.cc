@@ -7,7 +7,6 @@ namespace weir {
 namespace {
 
 constexpr size_t finished_at_once_max = 1'000;  // messages of one journal entry
-constexpr size_t entry_overhead = 64;           // of a further journal entry in a batch
 
 }  // namespace
 

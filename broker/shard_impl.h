@@ -302,6 +302,7 @@ class shard_impl final : public shard, private store_client {
   bool hand_out(const place& held, found_record& record, std::string_view subject, budget& left, fetch_outcome& out);
 
   // --- shard_acks.cc ---
+  static constexpr size_t entry_overhead = 64;  // of journal room: a further entry in a batch, or a part of one
   // Done with these, which are delivered; there is journal room for it. Returns the end to wait for.
   lsn finish(const place& held, const std::vector<seq_no>& seqs);
   size_t finish_bytes(const place& held, size_t count);
