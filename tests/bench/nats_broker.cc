@@ -14,7 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "tests/bench/bench_report.h"
+#include "tools/load/bench_report.h"
 #include "tests/bench/server_process.h"
 
 namespace weir {

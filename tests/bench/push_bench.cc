@@ -15,7 +15,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "tests/bench/bench_report.h"
+#include "tools/load/bench_report.h"
 #include "tests/bench/server_process.h"
 #include "tests/bench/stream_requests.h"
 #include "tests/bench/weir_consumer.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/bench/h2_connection.h"
+#include "tools/load/h2_connection.h"
 #include "tests/bench/load_client.h"
 #include "waymaker/streams.pb.h"
 
