@@ -86,8 +86,7 @@ struct consumer {
   int64_t paused_until = 0;
   bool pause_was_over = false;
   int64_t pause_asked = 0;         // a start may find it again, if the wall clock went back meanwhile
-  int64_t used_at = 0;             // mono, certainly
-  int64_t used_at_most = 0;        // mono, if everything counts as use
+  int64_t used_at = 0;             // mono
   uint64_t waiting = 0;            // subscriptions
   bool looked_lately = false;      // somebody waits, or did: the cursor may be beyond what does not match, or not yet
   bool restarted = false;          // since the last fetch
