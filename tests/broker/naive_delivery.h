@@ -7,6 +7,7 @@
 // did happen.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -125,6 +126,9 @@ class broker {
   int64_t wall = 0;
   std::optional<int64_t> trusted;
   int64_t believed = 0;  // wall, and what it would be if it had not jumped
+  // Called before each step of what takes effect in steps (limits that must read first go block by block): who waits
+  // may be served in between.
+  std::function<void(stream&)> between_steps = [](stream&) {};
 
   // Streams.
   std::optional<errc> create_stream(stream_config config);

@@ -347,6 +347,7 @@ result<std::vector<delivered>> broker::fetch(const std::string& name, const std:
   if (wanted == nullptr) return no_consumer();
   consumer& at = *wanted;
   touch(at);
+  for (const uint64_t seq : outlived(in)) remove(in, seq);
   std::vector<delivered> out;
   if (paused(at)) return out;
   at.looked_lately = at.looked_lately || hand != 0;
