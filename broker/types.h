@@ -11,6 +11,7 @@
 
 #include "storage/ids.h"
 #include "storage/record.h"
+#include "storage/result.h"
 #include "storage/stream_log.h"
 #include "storage/time.h"
 
@@ -97,6 +98,22 @@ struct published {
   bool scheduled = false;
 };
 
+// What became of the records of one frame of the fast lane.
+struct batch_outcome {
+  struct failure {
+    uint32_t index;  // in the frame
+    error why;
+  };
+  seq_no first;  // of what was stored
+  uint32_t stored = 0;
+  std::vector<failure> failed;  // in order
+  // One a record, unless what was stored has consecutive sequences from `first` on and nothing else was accepted.
+  std::vector<published> each;
+  // What shard::batch_safe() waits for.
+  durability level = durability::memory;
+  lsn end;
+};
+
 enum class delivery_policy : uint8_t { all = 0, last = 1, by_start_seq = 2, by_start_time = 3 };
 
 struct consumer_config {
@@ -114,7 +131,9 @@ struct consumer_config {
   std::vector<uint64_t> backoff_ms;  // wait after the n-th delivery, the last one repeats; instead of ack_wait_ms
   uint64_t max_ack_pending = 0;      // 0 = pending_max
   uint32_t max_ack_pending_per_subject = 0;  // 0 = no bound; 1 = ordered work per key
-  uint64_t inactive_ms = 0;                  // deleted after so long without use; 0 = never
+  // Deleted after so long without use; 0 = never. An open subscription is use, and every request about the consumer,
+  // refused or not, but lists.
+  uint64_t inactive_ms = 0;
   bool operator==(const consumer_config&) const = default;
 };
 
