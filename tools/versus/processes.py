@@ -271,5 +271,10 @@ class Client:
             self.fail()
 
     def fail(self):
+        """The client ended early: why."""
+        left = self.buffered + self.process.stdout.read()
         self.process.wait()
+        for line in left.decode().splitlines():
+            if line.startswith('{'):
+                self.report(line)
         raise Failed(last_words(self.folder))
