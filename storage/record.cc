@@ -160,7 +160,7 @@ size_t record_size(const record_fields& fields, seq_no seq) {
   return 1 + varint_size(body) + body;
 }
 
-void encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_t epoch) {
+size_t encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_t epoch) {
   uint8_t* at = to;
   *at++ = tag_record;
   at = put_varint(at, body_size(fields, seq));
@@ -189,6 +189,7 @@ void encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_
   *at++ = tag_crc[0];
   *at++ = tag_crc[1];
   store_le(at, crc);
+  return static_cast<size_t>(at + 4 - to);
 }
 
 result<record_view> parse_record(byte_span bytes) {

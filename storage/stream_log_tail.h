@@ -47,9 +47,9 @@ class record_tail {
   record_tail(const record_tail&) = delete;
   record_tail& operator=(const record_tail&) = delete;
 
-  // Above every sequence in the tail.
-  void append(seq_no seq, const slice& bytes);
-  // Says which subject a live node has; `before` is the live node before it there (0: none in the tail).
+  // Above every sequence in the tail. The bytes lie in the owner's buffer.
+  void append(seq_no seq, const chunk_ref& owner, byte_span bytes);
+  // Says which subject a live node has; `before` is the live node before it there (one that is not in the tail: none).
   void link(seq_no seq, uint32_t subject, seq_no before);
   // The node of a live sequence; null if it is not here.
   const tail_node* find(seq_no seq) const { return lookup(seq); }
