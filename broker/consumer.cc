@@ -331,7 +331,9 @@ std::vector<seq_no> consumer::find_parked(std::vector<seq_no> named) const {
 
 void consumer::requeue(const std::vector<seq_no>& seqs, seq_no floor) {
   for (const seq_no seq : seqs) parked_.erase(seq);
-  pending_.put_all_due(seqs);
+  for (const seq_no seq : seqs) {
+    if (pending_.find(seq) == nullptr) pending_.put(seq, 0, pending_stage::due);
+  }
   if (capped()) forget_subjects();  // they have slots before what is held
   floor_min_ = std::max(floor_min_, floor);
   journal_all();

@@ -82,8 +82,8 @@ class consumer final : public local_counted {
   seq_no ack_floor(seq_no next_live) const;
 
   // --- what may be delivered ---
-  bool has_due() { return pending_.has_due(); }
-  std::optional<mono_ns> next_deadline() { return pending_.next_deadline(); }
+  bool has_due() const { return pending_.has_due(); }
+  std::optional<mono_ns> next_deadline() const { return pending_.next_deadline(); }
   // So many more may be out (max_ack_pending).
   uint64_t room() const;
   // Something can be handed out now, the messages up to `last_visible` being visible and some maybe matching.
