@@ -26,6 +26,8 @@ class shard_impl::open_subscription final : public subscription,
   const place& where() const { return held_; }
   // Its consumer was deleted, durably.
   void dismiss();
+  // These begin anew: should it have some in hand, they are its no more, and the attempts look alike.
+  void disown(const std::vector<seq_no>& seqs);
   // Somebody who waits looks again: what it skips moves the cursor.
   void look_again();
 

@@ -75,6 +75,13 @@ task<void> shard_impl::run_due(stream_ref in) {
 
 // --- ttl ---
 
+bool shard_impl::outlived(stream& in) {
+  if (in.expiring.empty()) return false;
+  const auto first = in.expiring.next(in.log());
+  const auto now = trusted_wall();
+  return first && now && first->at <= *now;
+}
+
 task<void> shard_impl::expire(stream_ref in) {
   for (;;) {
     const auto now = trusted_wall();

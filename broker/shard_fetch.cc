@@ -39,6 +39,8 @@ task<result<fetch_outcome>> shard_impl::fetch(std::string stream_name, std::stri
 }
 
 task<result<void>> shard_impl::gather(place held, budget& left, fetch_outcome& out) {
+  // What outlived its ttl is not delivered, however late its alarm is.
+  if (outlived(*held.in)) co_await expire(held.in);
   if (held.gone()) co_return ok();
   look_after(held);
   result<void> outcome;

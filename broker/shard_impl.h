@@ -241,6 +241,8 @@ class shard_impl final : public shard, private store_client {
   void forget_wake(stream& in);
   void set_alarm();
   task<void> run_due(stream_ref in);
+  // A message is there whose time is over.
+  bool outlived(stream& in);
   task<void> expire(stream_ref in);
   task<void> release(stream_ref in);
   task<bool> load_schedule(stream_ref in);

@@ -1,7 +1,7 @@
 // Messages that a consumer gave up on and kept: list, requeue, purge.
 #include <algorithm>
 
-#include "broker/shard_impl.h"
+#include "broker/open_subscription.h"
 
 namespace weir {
 namespace {
@@ -110,6 +110,9 @@ task<result<uint64_t>> shard_impl::requeue_parked(std::string stream_name, std::
   const consumer_record before = record_of(*held.at);
   const uint64_t floor = held.in->info_of(*held.at).ack_floor;
   held.at->requeue(chosen, seq_no(floor));
+  for (open_subscription* one : subscriptions_) {
+    if (one->where().at == held.at) one->disown(chosen);
+  }
   const lsn end = journal_whole(held, before);
   auto safe = co_await reached(held.in->level(), end);
   if (!safe) co_return safe.err();

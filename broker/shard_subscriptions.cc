@@ -129,6 +129,13 @@ void shard_impl::open_subscription::give_back_rest() {
   sent_ = 0;
 }
 
+void shard_impl::open_subscription::disown(const std::vector<seq_no>& seqs) {
+  constexpr uint32_t nobodys = 0;  // no attempt has this number
+  for (consumer::handed& one : handed_) {
+    if (std::binary_search(seqs.begin(), seqs.end(), one.seq)) one.deliveries = nobodys;
+  }
+}
+
 void shard_impl::open_subscription::end() {
   if (std::exchange(ended_, true) || owner_ == nullptr) return;
   give_back_rest();

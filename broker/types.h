@@ -114,7 +114,9 @@ struct consumer_config {
   std::vector<uint64_t> backoff_ms;  // wait after the n-th delivery, the last one repeats; instead of ack_wait_ms
   uint64_t max_ack_pending = 0;      // 0 = pending_max
   uint32_t max_ack_pending_per_subject = 0;  // 0 = no bound; 1 = ordered work per key
-  uint64_t inactive_ms = 0;                  // deleted after so long without use; 0 = never
+  // Deleted after so long without use; 0 = never. An open subscription is use, and every request about the consumer,
+  // refused or not, but lists.
+  uint64_t inactive_ms = 0;
   bool operator==(const consumer_config&) const = default;
 };
 

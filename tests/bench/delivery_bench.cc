@@ -11,10 +11,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "tests/bench/bench_report.h"
 #include "tests/bench/nats_broker.h"
 #include "tests/bench/server_process.h"
 #include "tests/bench/weir_consumer.h"
+#include "tools/load/bench_report.h"
 
 namespace weir {
 namespace {

@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "tests/bench/bench_report.h"
 #include "tests/bench/load_client.h"
 #include "tests/bench/server_process.h"
 #include "tests/bench/stream_requests.h"
+#include "tools/load/bench_report.h"
 
 namespace weir {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "tests/bench/bench_report.h"
+#include "tools/load/bench_report.h"
 
 namespace weir {
 

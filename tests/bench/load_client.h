@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/bench/h2_connection.h"
+#include "tools/load/h2_connection.h"
 
 namespace weir {
 

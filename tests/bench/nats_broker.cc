@@ -14,8 +14,8 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "tests/bench/bench_report.h"
 #include "tests/bench/server_process.h"
+#include "tools/load/bench_report.h"
 
 namespace weir {
 namespace {

@@ -9,11 +9,11 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "tests/bench/bench_report.h"
 #include "tests/bench/load_client.h"
 #include "tests/bench/server_process.h"
 #include "tests/bench/server_profile.h"
 #include "tests/bench/stream_requests.h"
+#include "tools/load/bench_report.h"
 
 namespace weir {
 namespace {

@@ -15,10 +15,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "tests/bench/bench_report.h"
 #include "tests/bench/server_process.h"
 #include "tests/bench/stream_requests.h"
 #include "tests/bench/weir_consumer.h"
+#include "tools/load/bench_report.h"
 #include "weir/v1/admin.pb.h"
 
 namespace weir {

@@ -19,7 +19,7 @@
 #include <sstream>
 #include <thread>
 
-#include "tests/bench/bench_report.h"
+#include "tools/load/bench_report.h"
 
 namespace weir {
 namespace {

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "tests/bench/bench_report.h"
+#include "tools/load/bench_report.h"
 
 namespace weir {
 namespace {

@@ -1,6 +1,6 @@
 #include "tests/bench/stream_requests.h"
 
-#include "tests/bench/bench_report.h"
+#include "tools/load/bench_report.h"
 #include "waymaker/streams.pb.h"
 
 namespace weir {

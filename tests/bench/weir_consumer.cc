@@ -3,8 +3,8 @@
 #include <chrono>
 #include <limits>
 
-#include "tests/bench/bench_report.h"
 #include "tests/bench/stream_requests.h"
+#include "tools/load/bench_report.h"
 #include "weir/v1/admin.pb.h"
 
 namespace weir {

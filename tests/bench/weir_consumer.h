@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/bench/h2_connection.h"
 #include "tests/bench/load_client.h"
+#include "tools/load/h2_connection.h"
 #include "waymaker/streams.pb.h"
 
 namespace weir {

@@ -250,6 +250,24 @@ TEST_CASE("unused: a consumer that nobody uses goes, one that is used or subscri
   CHECK(world.run(world.now->list_consumers("s"))->size() == 1);
 }
 
+TEST_CASE("unused: a refused request is a use too, a list is none") {
+  shard_fixture world;
+  world.start();
+  world.create("s");
+  world.consume("s", "c", [](consumer_config& c) { c.inactive_ms = 5'000; });
+  consumer_update update = change();
+  update.max_ack_pending = 1'000'001;
+  world.advance_ms(4'000);
+  CHECK(world.run(world.now->update_consumer(update)).err().code == errc::invalid_config);
+  world.advance_ms(4'000);
+  CHECK(reset(world, to_seq(7)) == errc::invalid_argument);
+  world.advance_ms(4'999);
+  CHECK(world.run(world.now->list_consumers("s"))->size() == 1);
+  CHECK(world.run(world.now->list_parked("s", "c", seq_no(), 10)));
+  world.advance_ms(1);
+  CHECK(world.run(world.now->list_consumers("s"))->empty());
+}
+
 TEST_CASE("unused: the shard may stop while a consumer is on its way out") {
   shard_fixture world;
   world.start();

@@ -1,6 +1,8 @@
 // The random run: what it does next, and how answers are compared.
 #include "tests/broker/delivery_model_run.h"
 
+#include <algorithm>
+
 namespace weir {
 namespace {
 
@@ -71,6 +73,7 @@ delivery_run::delivery_run(uint64_t seed) : random_(seed), naive_(small_limits()
   auto opened = real_.open();
   expect(static_cast<bool>(opened), "open");
   follow_clock();
+  naive_.between_steps = [this](naive::stream& in) { serve_meanwhile(in); };
   reopened();
 }
 
@@ -120,6 +123,7 @@ void delivery_run::step() {
     }
     if (suspect_ && !one.when_suspect) return;
     (this->*one.what)();
+    appended_from_ = UINT64_MAX;
     break;
   }
   observe_inactive(false);
@@ -251,6 +255,13 @@ void delivery_run::same_message(const found_record& real, const naive::message& 
   same(view->time.raw(), naive.time, "time");
   same(as_text(view->headers), naive.headers, "headers");
   same(as_text(view->payload), naive.payload, "payload");
+}
+
+bool delivery_run::equal(const fetch_outcome& real, const std::vector<naive::delivered>& naive) {
+  return std::equal(real.deliveries.begin(), real.deliveries.end(), naive.begin(), naive.end(),
+                    [](const delivery& left, const naive::delivered& right) {
+                      return left.record.seq.raw() == right.seq && left.deliver_count == right.deliveries;
+                    });
 }
 
 void delivery_run::same_deliveries(const std::string& stream, const fetch_outcome& real,

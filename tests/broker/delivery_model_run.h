@@ -96,6 +96,7 @@ class delivery_run {
     return static_cast<bool>(naive);
   }
   void same_message(const found_record& real, const naive::message& naive) const;
+  static bool equal(const fetch_outcome& real, const std::vector<naive::delivered>& naive);
   void same_deliveries(const std::string& stream, const fetch_outcome& real,
                        const std::vector<naive::delivered>& naive);
   void settle_look(const std::string& name, const std::string& which, const consumer_info& real);
@@ -115,6 +116,7 @@ class delivery_run {
   void delete_stream();
   void update_stream();
   void list_streams();
+  uint64_t last_of(const std::string& name);
   naive::publishing some_publishing();
   publish_request request_of(const naive::publishing& what) const;
   void publish();
@@ -151,9 +153,12 @@ class delivery_run {
   void end(size_t which);
   void end_all();
   void serve();
-  // What an append removed makes room for others before the message itself is durable and visible.
-  void serve_before(const std::string& name, uint64_t appended);
+  // In the middle of what happens to the stream: who got just what there is for it now was served now. What an append
+  // removed makes room for others before the message itself, from appended_from_ on, is durable and visible.
+  void serve_meanwhile(naive::stream& in);
+  bool serve_if_same(open_subscription& one, naive::stream& in);
   bool serve_one(open_subscription& one);
+  void took(open_subscription& one, const std::vector<naive::delivered>& these);
   void drop_orphans();
 
   // Time.
@@ -163,6 +168,7 @@ class delivery_run {
   void stop_here();
   void observe();
   void observe_stream(const std::string& name, naive::stream& in);
+  void observe_outlived(const std::string& name, naive::stream& in);
   void observe_inactive(bool by_itself);
   void nudge_wall();
   void jump_wall();
@@ -177,10 +183,11 @@ class delivery_run {
   std::vector<std::unique_ptr<open_subscription>> subscriptions_;  // in the order they asked
   uint64_t next_id_ = 1;
   int64_t next_sweep_ = 0;
-  int64_t lenient_until_ = 0;  // mono: who waits may be woken late, because the wall clock jumped
-  bool suspect_ = false;       // the wall clock jumped and is not to be trusted
-  int64_t jumped_by_ = 0;      // then
-  int64_t suspect_since_ = 0;  // mono
+  int64_t lenient_until_ = 0;            // mono: who waits may be woken late, because the wall clock jumped
+  bool suspect_ = false;                 // the wall clock jumped and is not to be trusted
+  int64_t jumped_by_ = 0;                // then
+  int64_t suspect_since_ = 0;            // mono
+  uint64_t appended_from_ = UINT64_MAX;  // by what happens now
   size_t events_seen_ = 0;
   uint64_t steps_ = 0;
   std::deque<std::string> story_;

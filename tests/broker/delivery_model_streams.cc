@@ -113,6 +113,11 @@ publish_request delivery_run::request_of(const naive::publishing& what) const {
   return request;
 }
 
+uint64_t delivery_run::last_of(const std::string& name) {
+  const naive::stream* in = naive_.find(name);
+  return in == nullptr ? 0 : in->last;
+}
+
 void delivery_run::publish() {
   naive::publishing what = some_publishing();
   if (!suspect_ && one_in(14)) {
@@ -125,6 +130,7 @@ void delivery_run::publish() {
        (what.deliver_at != 0 ? " in " + std::to_string(what.deliver_at - naive_.wall) : ""));
   const auto real = real_.run(real_.now->publish(request_of(what)));
   if (looked_at_ids(real)) naive_.settle_doubt(what, real && real->duplicate);
+  appended_from_ = last_of(what.stream) + 1;
   const auto naive = naive_.publish(what);
   if (!both(real, naive)) {
     if (!real) same(real.err().detail, naive.err().detail, "detail");
@@ -136,7 +142,7 @@ void delivery_run::publish() {
   if (naive->duplicate && naive->scheduled && naive->seq.raw() != 0 && real->seq == naive->seq) return;
   same(real->scheduled, naive->scheduled, "scheduled");
   same(real->seq.raw(), naive->scheduled ? 0 : naive->seq.raw(), "seq");
-  if (!naive->scheduled && !naive->duplicate) serve_before(what.stream, naive->seq.raw());
+  if (!naive->scheduled && !naive->duplicate) serve_meanwhile(*naive_.find(what.stream));
 }
 
 void delivery_run::publish_all() {
@@ -162,6 +168,7 @@ void delivery_run::publish_all() {
   for (const naive::publishing& one : run) {
     if (looked_at_ids(real)) naive_.settle_doubt(one, !real && real.err().code == errc::already_exists);
   }
+  appended_from_ = last_of(run.front().stream) + 1;
   const std::set<errc> problems = naive_.publish_all(run, first);
   if (!real) {
     story_.back() += " -> " + std::string(to_string(real.err().code));
@@ -172,7 +179,7 @@ void delivery_run::publish_all() {
   }
   expect(problems.empty(), "stored, the model: " + std::string(problems.empty() ? "" : to_string(*problems.begin())));
   same(real->raw(), first, "first seq of the run");
-  serve_before(run.front().stream, first);
+  serve_meanwhile(*naive_.find(run.front().stream));
 }
 
 void delivery_run::list_subjects() {

@@ -128,18 +128,42 @@ void delivery_run::serve() {
   }
 }
 
-void delivery_run::serve_before(const std::string& name, uint64_t appended) {
-  naive::stream& in = *naive_.find(name);
-  if (in.config.ephemeral) return;
-  in.hidden_from = appended;
+void delivery_run::serve_meanwhile(naive::stream& in) {
   for (auto& one : subscriptions_) {
-    if (one->stream != name || !one->waiting || !one->waiting->done() || !one->waiting->value()) continue;
-    const std::vector<delivery>& got = one->waiting->value()->deliveries;
-    if (got.empty() || got.back().record.seq.raw() >= appended) continue;
-    const naive::consumer& at = *naive_.find(one->stream, one->consumer);
-    if (naive_.deliverable(in, at) && serve_one(*one)) one->waiting.reset();
+    if (one->stream != in.config.name || !one->waiting || !one->waiting->done() || !one->waiting->value()) continue;
+    const naive::consumer* of = naive_.find(one->stream, one->consumer);
+    if (of == nullptr || of->instance != one->instance) continue;
+    if (one->waiting->value()->deliveries.empty()) continue;
+    if (!in.config.ephemeral) in.hidden_from = appended_from_;
+    bool served = serve_if_same(*one, in);
+    in.hidden_from = UINT64_MAX;
+    served = served || serve_if_same(*one, in);
+    if (served) one->waiting.reset();
   }
-  in.hidden_from = UINT64_MAX;
+}
+
+bool delivery_run::serve_if_same(open_subscription& one, naive::stream& in) {
+  naive::consumer& at = *naive_.find(one.stream, one.consumer);
+  if (!naive_.outlived(in).empty() || !naive_.deliverable(in, at)) return false;
+  const naive::consumer before = at;
+  const auto naive = naive_.fetch(one.stream, one.consumer, one.messages_max, one.bytes_max, one.id);
+  if (!naive || !equal(*one.waiting->value(), *naive)) {
+    at = before;
+    return false;
+  }
+  took(one, *naive);
+  return true;
+}
+
+// It has these in hand.
+void delivery_run::took(open_subscription& one, const std::vector<naive::delivered>& these) {
+  std::string text = "served " + std::to_string(one.id) + ":";
+  for (const naive::delivered& each : these)
+    text += " " + std::to_string(each.seq) + "*" + std::to_string(each.deliveries);
+  note(text);
+  same_deliveries(one.stream, *one.waiting->value(), these);
+  one.hand = these;
+  one.sent = 0;
 }
 
 // True if it does not wait any more.
@@ -148,19 +172,14 @@ bool delivery_run::serve_one(open_subscription& one) {
   const naive::consumer& at = *naive_.find(one.stream, one.consumer);
   const std::string who = "subscription " + std::to_string(one.id) + " of " + one.stream + "/" + one.consumer + ": ";
   const bool ended = one.waiting->done();
-  // It may have got what appeared by itself in the same instant, or made room by that.
-  if (ended && one.waiting->value() && !one.waiting->value()->deliveries.empty()) {
-    const std::vector<delivery>& got = one.waiting->value()->deliveries;
-    const uint64_t newest = got.back().record.seq.raw();
-    const bool was_held = naive_.anything_open(in) && std::any_of(got.begin(), got.end(), [&at](const delivery& each) {
-                            const auto found = at.pending.find(each.record.seq.raw());
-                            return found != at.pending.end() && found->second.now == naive::state::held;
-                          });
-    if (newest > in.last || was_held || !naive_.deliverable(in, at))
-      observe_stream(one.stream, *naive_.find(one.stream));
+  const bool got = ended && one.waiting->value() && !one.waiting->value()->deliveries.empty();
+  bool can = naive_.deliverable(in, at);
+  // What appears and goes by itself in the same instant may be before this.
+  if ((got || (!ended && can)) && (naive_.anything_open(in) || !naive_.outlived(in).empty())) {
+    observe_stream(one.stream, *naive_.find(one.stream));
     if (!one.waiting) return true;  // served there
+    can = naive_.deliverable(in, at);
   }
-  const bool can = naive_.deliverable(in, at);
   if (!ended && can) {
     if (naive_.mono < lenient_until_) return false;
     throw mismatch{who + "waits, though there is something for it"};
@@ -181,18 +200,12 @@ bool delivery_run::serve_one(open_subscription& one) {
   const auto& outcome = one.waiting->value();
   expect(static_cast<bool>(outcome), who + (outcome ? "" : std::string(to_string(outcome.err().code))));
   if (naive->empty()) expect(one.until && *one.until <= naive_.mono, who + "stopped waiting too early");
-  std::string text = "served " + std::to_string(one.id) + ":";
-  for (const naive::delivered& each : *naive)
-    text += " " + std::to_string(each.seq) + "*" + std::to_string(each.deliveries);
-  note(text);
   try {
-    same_deliveries(one.stream, *outcome, *naive);
+    took(one, *naive);
   } catch (mismatch& found) {
     found.what = who + found.what;
     throw;
   }
-  one.hand = *naive;
-  one.sent = 0;
   return true;
 }
 

@@ -88,9 +88,7 @@ void delivery_run::observe() {
   for (const std::string& name : names) observe_stream(name, *naive_.find(name));
 }
 
-void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
-  const auto info = real_.run(real_.now->get_stream(name));
-  expect(static_cast<bool>(info), "info of " + name);
+void delivery_run::observe_outlived(const std::string& name, naive::stream& in) {
   for (const uint64_t seq : naive_.outlived(in)) {
     const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
     expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
@@ -98,11 +96,18 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
     note("outlived " + name + " " + std::to_string(seq));
     naive_.remove(in, seq);
   }
+}
+
+void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
+  const auto info = real_.run(real_.now->get_stream(name));
+  expect(static_cast<bool>(info), "info of " + name);
+  observe_outlived(name, in);
   if (in.config.policy == retention_policy::interest) {
     const bool empty = info->stats.msg_count == 0;
     naive_.prune_interest_up_to(in, empty ? UINT64_MAX : info->stats.first_block);
   }
   const uint64_t before = in.last;
+  appended_from_ = before + 1;
   std::vector<std::optional<naive::message>> appeared;
   for (uint64_t seq = in.last + 1; seq <= info->stats.last_seq; ++seq) {
     const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
@@ -116,11 +121,13 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
     for (size_t k = i + 1; k < appeared.size(); ++k) {
       if (appeared[k]) after.push_back(*appeared[k]);
     }
+    serve_meanwhile(in);
     expect(naive_.explain(in, appeared[i] ? &*appeared[i] : nullptr, after),
            name + ": message " + std::to_string(before + 1 + i) + " has no explanation");
   }
   naive_.park_the_rest(in);
-  if (in.last != before) serve_before(name, before + 1);
+  if (in.last != before) serve_meanwhile(in);
+  appended_from_ = UINT64_MAX;
 }
 
 // Consumers the shard deleted by itself.
@@ -236,6 +243,7 @@ void delivery_run::reopened() {
   next_sweep_ = naive_.mono + static_cast<int64_t>(real_.limits.retention_sweep_ms);
   events_seen_ = real_.events.all.size();
   real_.settle();
+  observe();
   advance_by(7);
 }
 

@@ -7,6 +7,7 @@
 // did happen.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -85,8 +86,7 @@ struct consumer {
   int64_t paused_until = 0;
   bool pause_was_over = false;
   int64_t pause_asked = 0;         // a start may find it again, if the wall clock went back meanwhile
-  int64_t used_at = 0;             // mono, certainly
-  int64_t used_at_most = 0;        // mono, if everything counts as use
+  int64_t used_at = 0;             // mono
   uint64_t waiting = 0;            // subscriptions
   bool looked_lately = false;      // somebody waits, or did: the cursor may be beyond what does not match, or not yet
   bool restarted = false;          // since the last fetch
@@ -126,6 +126,9 @@ class broker {
   int64_t mono = 0;
   int64_t wall = 0;
   std::optional<int64_t> trusted;
+  // Called before each step of what takes effect in steps (limits that must read first go block by block): who waits
+  // may be served in between.
+  std::function<void(stream&)> between_steps = [](stream&) {};
 
   // Streams.
   std::optional<errc> create_stream(stream_config config);

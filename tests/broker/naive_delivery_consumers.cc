@@ -81,7 +81,6 @@ consumer* broker::find(const std::string& name, const std::string& which) {
 
 void broker::touch(consumer& at) const {
   at.used_at = mono;
-  at.used_at_most = mono;
 }
 
 // --- existence
@@ -141,6 +140,7 @@ std::optional<errc> broker::update_consumer(const consumer_update& update) {
   if (in == nullptr) return errc::no_such_stream;
   consumer* at = find(update.stream, update.consumer);
   if (at == nullptr) return errc::no_such_consumer;
+  touch(*at);  // refused or not
   auto checked = updated(at->config, update, subject_filter(in->config.subjects_filter), limits_.pending_max);
   if (!checked) return checked.err().code;
   if (const auto problem = check_overlap(*in, *checked)) return problem;
@@ -153,7 +153,6 @@ std::optional<errc> broker::update_consumer(const consumer_update& update) {
   for (auto& [seq, one] : at->pending) {
     if (uncapped && one.now == state::held) one.now = state::due;
   }
-  touch(*at);
   return std::nullopt;
 }
 
@@ -180,6 +179,7 @@ std::optional<errc> broker::reset(const std::string& name, const std::string& wh
   if (in == nullptr) return errc::no_such_stream;
   consumer* at = find(name, which);
   if (at == nullptr) return errc::no_such_consumer;
+  touch(*at);  // refused or not
   if (to.seq.has_value() == to.time.has_value()) return errc::invalid_argument;
   uint64_t next = in->last + 1;
   if (to.seq) {
@@ -197,7 +197,6 @@ std::optional<errc> broker::reset(const std::string& name, const std::string& wh
   at->given_up.clear();
   at->acked.clear();
   at->floor_min = 0;
-  touch(*at);
   return std::nullopt;
 }
 
@@ -349,6 +348,7 @@ result<std::vector<delivered>> broker::fetch(const std::string& name, const std:
   if (wanted == nullptr) return no_consumer();
   consumer& at = *wanted;
   touch(at);
+  for (const uint64_t seq : outlived(in)) remove(in, seq);
   std::vector<delivered> out;
   if (paused(at)) return out;
   at.looked_lately = at.looked_lately || hand != 0;

@@ -1,5 +1,6 @@
 // The naive model: streams, what a publish does, retention.
 #include <algorithm>
+#include <utility>
 
 #include "broker/message_validation.h"
 #include "broker/validation.h"
@@ -112,11 +113,14 @@ uint64_t broker::prune_strictly(stream& in, bool ages) {
   const bool drops = !in.config.discard_new;
   uint64_t removed = 0;
   uint64_t bytes = bytes_of(in);
+  bool reads = false;  // counting needs no reading
   while (!in.live.empty()) {
     const message first = in.live.begin()->second;
-    const bool over = (drops && limits.max_msgs && in.live.size() > *limits.max_msgs) ||
-                      (drops && limits.max_bytes && bytes > *limits.max_bytes) || (ages && old(in, first.time));
+    const bool too_many = drops && limits.max_msgs && in.live.size() > *limits.max_msgs;
+    const bool over =
+        too_many || (drops && limits.max_bytes && bytes > *limits.max_bytes) || (ages && old(in, first.time));
     if (!over) break;
+    if (!too_many && !std::exchange(reads, true)) between_steps(in);
     bytes -= first.bytes;
     remove(in, first.seq);
     ++removed;
@@ -144,6 +148,7 @@ uint64_t broker::prune_blocks(stream& in, bool ages) {
                       (drops && limits.max_bytes && bytes_of(in) - bytes >= *limits.max_bytes) ||
                       (ages && old(in, newest));
     if (!goes) break;
+    between_steps(in);
     for (const uint64_t seq : members) remove(in, seq);
     removed += members.size();
   }

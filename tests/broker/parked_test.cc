@@ -93,6 +93,32 @@ TEST_CASE("parked: an answered term survives a kill at once, an ack of a parked 
   CHECK(world.consumer("s", "c").redelivered_dropped == 0);
 }
 
+TEST_CASE("parked: a requeued message is none any more of the subscription that had it in hand before") {
+  shard_fixture world;
+  world.start();
+  world.create("s");
+  world.consume("s", "c", once);
+  world.publish_many("s", "a", 2);
+  subscriber before(world, "s", "c");
+  subscriber after(world, "s", "c");
+  before.ask();
+  world.settle();
+  CHECK(before.got() == shown{"1", "2"});
+  term(world, 1);
+  CHECK(requeue(world) == 1);
+  after.ask();
+  world.settle();
+  CHECK(after.got() == shown{"1"});
+  before.sent(2);  // 2 is on the wire; 1 is in the other's hand, and no wait begins
+  world.advance_ms(1'000);
+  CHECK(world.consumer("s", "c").pending == 1);
+  CHECK(reasons(world) == "1: 2m");
+  before.end();
+  CHECK(world.fetch("s", "c") == shown{});
+  after.end();
+  CHECK(world.fetch("s", "c") == shown{"1"});
+}
+
 TEST_CASE("parked: requeued ones are delivered again from attempt 1, wake who waits, and the floor does not go back") {
   shard_fixture world;
   world.start();

@@ -1,5 +1,6 @@
 // ttl_ms: a message that goes by itself.
 #include "tests/broker/special_publish.h"
+#include "tests/broker/subscription_fixture.h"
 
 namespace weir {
 namespace {
@@ -83,6 +84,41 @@ TEST_CASE("ttl: an expired message leaves the consumers' pending sets, and the f
   world.kill();
   world.start();
   CHECK(world.consumer("s", "c").ack_floor == 2);
+}
+
+TEST_CASE("ttl: what outlived it is not delivered, however late the alarm is") {
+  shard_fixture world;
+  world.start();
+  world.create("s");
+  world.consume("s", "c");
+  publish_ttl(world, 1'000);
+  world.publish("s", "a");
+  publish_ttl(world, 2'000);
+  world.clock.advance_ms(1'000);  // and no timer has run
+  CHECK(world.fetch("s", "c") == shown{"2", "3"});
+  CHECK(live(world, "s") == seqs{2, 3});
+  REQUIRE(world.run(world.now->nak("s", "c", seq_no(3), 0)));
+  world.clock.advance_ms(1'000);
+  CHECK(world.fetch("s", "c") == shown{});
+  CHECK(world.consumer("s", "c").pending == 1);
+}
+
+TEST_CASE("ttl: when it ends with a pause in one instant, who waits gets only what is left") {
+  shard_fixture world;
+  world.start();
+  world.create("s");
+  world.consume("s", "c");
+  const int64_t until = world.clock.wall().raw() + 5'000;
+  REQUIRE(world.run(world.now->pause_consumer("s", "c", wall_ms(until))));
+  publish_ttl(world, 5'000);
+  world.publish("s", "a");
+  subscriber waiting(world, "s", "c");
+  waiting.ask();
+  world.advance_ms(10);
+  CHECK(waiting.waits());
+  world.clock.set_wall(wall_ms(until));
+  world.advance_ms(990);  // the tick finds both
+  CHECK(waiting.got() == shown{"2"});
 }
 
 TEST_CASE("ttl: a wall clock that jumps expires nothing early, in neither direction") {

@@ -1,4 +1,4 @@
-#include "tests/bench/h2_connection.h"
+#include "tools/load/h2_connection.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "tests/bench/bench_report.h"
+#include "tools/load/bench_report.h"
 
 namespace weir {
 namespace {

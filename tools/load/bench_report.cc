@@ -1,4 +1,4 @@
-#include "tests/bench/bench_report.h"
+#include "tools/load/bench_report.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -1,4 +1,4 @@
-#include "tests/bench/hpack.h"
+#include "tools/load/hpack.h"
 
 #include <cstdlib>
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "storage/bytes.h"
-#include "tests/bench/hpack.h"
+#include "tools/load/hpack.h"
 
 namespace weir {
 
