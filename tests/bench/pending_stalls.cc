@@ -8,10 +8,10 @@
 #include <utility>
 
 #include "broker/shard.h"
-#include "tests/bench/bench_report.h"
 #include "tests/bench/null_disk.h"
 #include "tests/sim/manual_clock.h"
 #include "tests/sim/manual_timers.h"
+#include "tools/load/bench_report.h"
 
 namespace weir {
 namespace {
@@ -65,7 +65,8 @@ class stall_world {
     event();
   }
 
-  void run_all(const std::string& stream, retention_policy policy, uint64_t messages);
+  void run_acks(const std::string& stream, retention_policy policy, uint64_t messages);
+  void run_exhausted(const std::string& stream, const std::string& dead_letter_subject, uint64_t messages);
   std::vector<event_cost> costs;
 
  private:
@@ -111,7 +112,8 @@ class stall_world {
     costs.push_back(
         {what, spent.size(), sum / static_cast<double>(spent.size()), *std::max_element(spent.begin(), spent.end())});
   }
-  void fill(const std::string& stream, retention_policy policy, uint64_t messages);
+  void fill(const std::string& stream, retention_policy policy, const consumer_config& worker, uint64_t messages);
+  void pass_deadlines(const std::string& what);
   void fetch_all(const std::string& what, const std::string& stream, uint64_t messages);
 
   null_disk where_;
@@ -125,13 +127,11 @@ class stall_world {
   std::vector<seq_no> taken_;
 };
 
-void stall_world::fill(const std::string& stream, retention_policy policy, uint64_t messages) {
+void stall_world::fill(const std::string& stream, retention_policy policy, const consumer_config& worker,
+                       uint64_t messages) {
   stream_config config;
   config.name = stream;
   config.policy = policy;
-  consumer_config worker;
-  worker.name = "c";
-  worker.ack_wait_ms = ack_wait_ms;
   event_of([&] { running_.spawn(expect(target_->create_stream(config))); });
   event_of([&] { running_.spawn(expect(target_->create_consumer(stream, worker))); });
   const std::string payload(16, 'x');
@@ -148,6 +148,7 @@ void stall_world::fill(const std::string& stream, retention_policy policy, uint6
 
 void stall_world::fetch_all(const std::string& what, const std::string& stream, uint64_t messages) {
   taken_.clear();
+  taken_.reserve(messages);  // its growth is nobody's event
   measure(what, [&] {
     running_.spawn(take(target_->fetch(stream, "c", batch)));
     return taken_.size() < messages;
@@ -155,15 +156,22 @@ void stall_world::fetch_all(const std::string& what, const std::string& stream, 
   if (taken_.size() != messages) stop_bench(what + ": not all came");
 }
 
-void stall_world::run_all(const std::string& stream, retention_policy policy, uint64_t messages) {
-  fill(stream, policy, messages);
+void stall_world::pass_deadlines(const std::string& what) {
+  clock_.advance_ms(ack_wait_ms + 1);
+  measure(what, [this] {
+    deadlines_.run_due(clock_.mono());
+    return deadlines_.next() <= clock_.mono();
+  });
+}
+
+void stall_world::run_acks(const std::string& stream, retention_policy policy, uint64_t messages) {
+  consumer_config worker;
+  worker.name = "c";
+  worker.ack_wait_ms = ack_wait_ms;
+  fill(stream, policy, worker, messages);
   fetch_all("fetch of " + std::to_string(batch) + ", " + stream, stream, messages);
   if (policy == retention_policy::limits) {
-    clock_.advance_ms(ack_wait_ms + 1);
-    measure("deadlines that pass at once", [this] {
-      deadlines_.run_due(clock_.mono());
-      return deadlines_.next() <= clock_.mono();
-    });
+    pass_deadlines("deadlines that pass at once");
     fetch_all("redelivery of " + std::to_string(batch), stream, messages);
   }
   std::mt19937_64 random(1);
@@ -175,12 +183,26 @@ void stall_world::run_all(const std::string& stream, retention_policy policy, ui
   });
 }
 
+void stall_world::run_exhausted(const std::string& stream, const std::string& dead_letter_subject, uint64_t messages) {
+  consumer_config worker;
+  worker.name = "c";
+  worker.filter_subject = "a";
+  worker.ack_wait_ms = ack_wait_ms;
+  worker.max_deliver = 1;
+  worker.dead_letter_subject = dead_letter_subject;
+  fill(stream, retention_policy::limits, worker, messages);
+  fetch_all("fetch of " + std::to_string(batch) + ", " + stream, stream, messages);
+  pass_deadlines("deadlines of the last attempt, " + stream);
+}
+
 }  // namespace
 
 std::vector<event_cost> measure_pending_stalls(uint64_t messages) {
   stall_world world;
-  world.run_all("limits", retention_policy::limits, messages);
-  world.run_all("work_queue", retention_policy::work_queue, messages);
+  world.run_acks("limits", retention_policy::limits, messages);
+  world.run_acks("work_queue", retention_policy::work_queue, messages);
+  world.run_exhausted("parked", "", messages);
+  world.run_exhausted("dead_letters", "dead", messages);
   return std::move(world.costs);
 }
 
