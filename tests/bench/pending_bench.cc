@@ -25,7 +25,7 @@ constexpr double stall_us_goal = 1'000;
 struct settings {
   server_settings server{"build/bin/weir-server", {"--shards", "1"}, "", std::nullopt};
   uint64_t messages = 1'000'000;
-  unsigned consumers = 3;
+  unsigned consumers = 5;
   uint32_t batch = 5'000;
   size_t payload_bytes = 128;
   bool json = false;
