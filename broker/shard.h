@@ -93,6 +93,12 @@ class shard {
   // All of them with consecutive sequences, or none; resolves with the first sequence. The requests name the same
   // stream; their views outlive the task.
   virtual task<result<seq_no>> publish_all(std::vector<publish_request> run) = 0;
+  // A frame of the fast lane: each record for itself, in order, or atomic as publish_all(). Resolves when they are
+  // placed; nothing of it may be told before batch_safe() resolved. The records name the same stream and are needed
+  // until this resolves. Frames keep their order when each is placed before the next. An error: nothing was stored.
+  virtual task<result<batch_outcome>> place_batch(const std::vector<publish_request>& records, bool atomic) = 0;
+  // Resolves when everything placed up to `end` is as safe as the level says; tells how far that is by now.
+  virtual task<result<lsn>> batch_safe(durability level, lsn end) = 0;
   // nullopt: nothing at that subject.
   virtual task<result<std::optional<found_record>>> read_latest(std::string stream, std::string subject) = 0;
   virtual task<result<std::vector<std::string>>> list_subjects(std::string stream, std::string prefix) = 0;
