@@ -33,6 +33,7 @@ void shard_impl::on_tick() {
   store_->tick();
   sweep_leaving();
   on_due();  // what could not be done when it was due; and the wall clock may have been set
+  follow_wall();
   retry_burying();
   for (open_subscription* one : subscriptions_) one->look_again();
 }
