@@ -43,6 +43,9 @@ struct record_view {
   byte_span whole;  // all bytes of the record, tag and crc included
 };
 
+// More than a record takes beside its subject, headers and payload.
+inline constexpr size_t record_overhead_max = 64;
+
 // Exact size of the record that encode_record will write.
 size_t record_size(const record_fields& fields, seq_no seq);
 // Writes record_size() bytes, and tells how many those are.

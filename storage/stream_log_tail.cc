@@ -27,10 +27,9 @@ size_t record_tail::node_at(const tail_run& run, seq_no seq) {
   return static_cast<size_t>(found - run.nodes.begin());
 }
 
-tail_node* record_tail::lookup(seq_no seq) const {
+tail_node* record_tail::look_further(seq_no seq) const {
   if (runs_.empty() || seq < runs_.front()->first || seq > runs_.back()->last()) return nullptr;
-  const bool in_last = seq >= runs_.back()->first;
-  tail_run& run = in_last ? *runs_.back() : *runs_[run_at(seq)];
+  tail_run& run = *runs_[run_at(seq)];
   size_t at = node_at(run, seq);
   if (at == run.nodes.size() || run.seq_of(run.nodes[at]) != seq || run.nodes[at].removed) return nullptr;
   return &run.nodes[at];
