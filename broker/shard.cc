@@ -33,6 +33,7 @@ void shard_impl::on_tick() {
   store_->tick();
   sweep_leaving();
   on_due();  // what could not be done when it was due; and the wall clock may have been set
+  follow_wall();
   retry_burying();
   for (open_subscription* one : subscriptions_) one->look_again();
 }
@@ -249,6 +250,10 @@ task<result<void>> shard_impl::stop() {
   store_->flush();
   co_await requests_.none_left();
   co_await background_.close();
+  // What was given back just now is in no checkpoint yet, and the store takes none where the journal did not move.
+  for (const auto& [id, in] : by_id_) {
+    for (const auto& [name, at] : in->consumers) journal_progress_lazily(*in, *at);
+  }
   sweep_leaving();
   auto closed = co_await store_->close();
   co_return closed;

@@ -132,7 +132,8 @@ class shard {
   virtual task<result<std::shared_ptr<subscription>>> subscribe(std::string stream, std::string consumer) = 0;
 
   virtual task<result<consumer_info>> update_consumer(consumer_update update) = 0;
-  // Until then nothing is delivered; a time that has passed: go on now.
+  // Until then, by the wall clock as it is believed (clock_guard.h), nothing is delivered; then it is over for good, if
+  // the clock goes back too. A time that has passed: go on now.
   virtual task<result<void>> pause_consumer(std::string stream, std::string consumer, wall_ms until) = 0;
   virtual task<result<void>> reset_consumer(std::string stream, std::string consumer, reset_target to) = 0;
   virtual task<result<parked_page>> list_parked(std::string stream, std::string consumer, seq_no from,

@@ -319,6 +319,8 @@ class shard_impl final : public shard, private store_client {
   // Everything whose time has come, at most so many deadlines: redelivery, giving up, the end of a pause.
   void look_after(const place& held, size_t most = SIZE_MAX);
   void end_pause(const place& held);
+  // The wall clock may have been set, or adjusted bit by bit.
+  void follow_wall();
   void set_alarm(consumer& at);
   void on_alarm(consumer& at);
   void used(consumer& at) { at.last_used = ports_.clock.mono(); }
@@ -419,6 +421,7 @@ class shard_impl final : public shard, private store_client {
   std::set<std::pair<wall_ms, stream_id>> wakes_;        // streams by wake_at
   std::map<stream_id, schedule_owner> schedules_found_;  // only while recover() runs: by their logs
   clock_guard guard_;
+  int64_t wall_offset_ms_ = 0;  // believed wall time - monotonic time, when the alarms of pauses were set by it
   alarm alarm_{*this};
   repeating tick_{*this, &shard_impl::on_tick};
   repeating sweep_{*this, &shard_impl::on_sweep};

@@ -168,12 +168,14 @@ class delivery_run {
   void stop_here();
   void observe();
   void observe_stream(const std::string& name, naive::stream& in);
-  void observe_outlived(const std::string& name, naive::stream& in);
+  bool explains(naive::stream in, const std::vector<std::optional<naive::message>>& appeared);
+  std::vector<uint64_t> outlived_and_gone(const std::string& name, const naive::stream& in);
   void observe_inactive(bool by_itself);
+  void wait_for_sweep();
+  void clock_was_set();
   void nudge_wall();
   void jump_wall();
   void show_all();
-  void settle_pauses();
   void restart();
   void reopened();
 

@@ -1,5 +1,6 @@
 // The random run: time, restarts, and what happens by itself.
 #include <algorithm>
+#include <utility>
 
 #include "tests/broker/delivery_model_run.h"
 
@@ -7,8 +8,8 @@ namespace weir {
 namespace {
 
 constexpr int64_t deleted_late_ms_max = 5'000;  // an inactive consumer
-constexpr int64_t pauses_settle_ms = 31'000;    // a pause ends by its timer, though the wall clock is there already
-constexpr int64_t jump_settles_ms = 6'000;      // until the shard has looked at its clocks
+constexpr int64_t clock_seen_ms = 1'000;        // until the shard has looked at its clocks
+constexpr int64_t after_clock_ms = 6'000;
 constexpr int64_t hour_ms = 3'600'000;
 
 naive::message naive_of(const found_record& real) {
@@ -23,11 +24,20 @@ naive::message naive_of(const found_record& real) {
   return made;
 }
 
+std::vector<naive::message> behind(const std::vector<std::optional<naive::message>>& all, size_t which) {
+  std::vector<naive::message> after;
+  for (size_t i = which + 1; i < all.size(); ++i) {
+    if (all[i]) after.push_back(*all[i]);
+  }
+  return after;
+}
+
 }  // namespace
 
 void delivery_run::follow_clock() {
   naive_.mono = real_.clock.mono().raw() / manual_clock::ns_per_ms;
   naive_.wall = real_.clock.wall().raw();
+  naive_.believed = naive_.wall - (suspect_ ? jumped_by_ : 0);
   naive_.trusted = suspect_ ? std::nullopt : std::optional<int64_t>(naive_.wall);
 }
 
@@ -65,6 +75,7 @@ void delivery_run::stop_here() {
     real_.settle();
   }
   naive_.expire();
+  naive_.look_for_room();
   if (naive_.mono >= next_sweep_) {
     naive_.sweep();
     next_sweep_ = naive_.mono + static_cast<int64_t>(real_.limits.retention_sweep_ms);
@@ -77,6 +88,7 @@ void delivery_run::stop_here() {
     const std::string late = naive_.mono < lenient_until_ ? "" : naive_.overdue(in);
     expect(late.empty(), name + ": " + late);
   }
+  naive_.instant_is_over();
 }
 
 void delivery_run::observe() {
@@ -88,22 +100,37 @@ void delivery_run::observe() {
   for (const std::string& name : names) observe_stream(name, *naive_.find(name));
 }
 
-void delivery_run::observe_outlived(const std::string& name, naive::stream& in) {
+// True if what appeared has explanations one after another, those who wait left out of it.
+bool delivery_run::explains(naive::stream in, const std::vector<std::optional<naive::message>>& appeared) {
+  const auto between_steps = std::exchange(naive_.between_steps, [](naive::stream&) {});
+  bool all = true;
+  for (size_t i = 0; i < appeared.size() && all; ++i) {
+    all = naive_.explain(in, appeared[i] ? &*appeared[i] : nullptr, behind(appeared, i));
+  }
+  naive_.between_steps = between_steps;
+  return all;
+}
+
+// Live by the model, and gone.
+std::vector<uint64_t> delivery_run::outlived_and_gone(const std::string& name, const naive::stream& in) {
+  std::vector<uint64_t> gone;
   for (const uint64_t seq : naive_.outlived(in)) {
     const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
     expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
     if (*found) continue;
     note("outlived " + name + " " + std::to_string(seq));
-    naive_.remove(in, seq);
+    gone.push_back(seq);
   }
+  return gone;
 }
 
 void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
   const auto info = real_.run(real_.now->get_stream(name));
   expect(static_cast<bool>(info), "info of " + name);
-  observe_outlived(name, in);
+  const std::vector<uint64_t> outlived = outlived_and_gone(name, in);
   if (in.config.policy == retention_policy::interest) {
     const bool empty = info->stats.msg_count == 0;
+    for (const uint64_t seq : outlived) naive_.remove(in, seq);
     naive_.prune_interest_up_to(in, empty ? UINT64_MAX : info->stats.first_block);
   }
   const uint64_t before = in.last;
@@ -116,15 +143,19 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
     if (*found) appeared.back() = naive_of(**found);
     note("appears " + name + " " + std::to_string(seq) + (*found ? " " + appeared.back()->subject : ", and is gone"));
   }
-  for (size_t i = 0; i < appeared.size(); ++i) {
-    std::vector<naive::message> after;
-    for (size_t k = i + 1; k < appeared.size(); ++k) {
-      if (appeared[k]) after.push_back(*appeared[k]);
-    }
-    serve_meanwhile(in);
-    expect(naive_.explain(in, appeared[i] ? &*appeared[i] : nullptr, after),
-           name + ": message " + std::to_string(before + 1 + i) + " has no explanation");
+  // What outlived its time goes before or after what appears in the same instant (a dead letter of it, say).
+  naive::stream without = in;
+  for (const uint64_t seq : outlived) naive_.remove(without, seq);
+  if (explains(without, appeared)) {
+    for (const uint64_t seq : outlived) naive_.remove(in, seq);
   }
+  for (size_t i = 0; i < appeared.size(); ++i) {
+    serve_meanwhile(in);
+    const std::string seen = appeared[i] ? appeared[i]->subject + " " + appeared[i]->headers : "gone";
+    expect(naive_.explain(in, appeared[i] ? &*appeared[i] : nullptr, behind(appeared, i)),
+           name + ": message " + std::to_string(before + 1 + i) + " has no explanation: " + seen);
+  }
+  for (const uint64_t seq : outlived) naive_.remove(in, seq);
   naive_.park_the_rest(in);
   if (in.last != before) serve_meanwhile(in);
   appended_from_ = UINT64_MAX;
@@ -149,50 +180,43 @@ void delivery_run::observe_inactive(bool by_itself) {
   }
 }
 
+// What a new time ends (a pause) and what it begins (ages) come at different instants: the shard looks at its clocks
+// before the next sweep.
+void delivery_run::wait_for_sweep() {
+  if (next_sweep_ - naive_.mono <= clock_seen_ms) advance_by(clock_seen_ms);
+}
+
+void delivery_run::clock_was_set() {
+  lenient_until_ = naive_.mono + clock_seen_ms;
+  follow_clock();
+  advance_by(after_clock_ms);
+}
+
 // A correction of the wall clock by less than an hour: taken as it is.
 void delivery_run::nudge_wall() {
+  wait_for_sweep();
   const int64_t by = (one_in(2) ? 1 : -1) * some_ms(1'200'000);
   note("wall clock " + std::to_string(by));
-  lenient_until_ = naive_.mono + pauses_settle_ms;
   real_.clock.set_wall(wall_ms(naive_.wall + by));
-  follow_clock();
-  advance_by(jump_settles_ms);
+  clock_was_set();
 }
 
 // The wall clock jumps by hours or days, and later back: nothing expires meanwhile.
 void delivery_run::jump_wall() {
+  wait_for_sweep();
   if (suspect_) {
     note("wall clock back");
     suspect_ = false;
     real_.clock.set_wall(wall_ms(real_.clock.wall().raw() - jumped_by_));
   } else {
     if (!one_in(3)) return;
-    for (const auto& [name, in] : naive_.streams) {
-      for (const auto& [which, at] : in.consumers) {
-        if (at.paused_until != 0) return;  // whether it goes on is nowhere said
-      }
-    }
     suspect_ = true;
     jumped_by_ = (one_in(2) ? 1 : -1) * (2 * hour_ms + some_ms(1'000 * hour_ms));
     suspect_since_ = naive_.mono;
     note("wall clock jumps by " + std::to_string(jumped_by_));
     real_.clock.set_wall(wall_ms(real_.clock.wall().raw() + jumped_by_));
   }
-  lenient_until_ = naive_.mono + jump_settles_ms;
-  follow_clock();
-  advance_by(jump_settles_ms);
-}
-
-// Of a pause that was over, before the wall clock went back and the shard started again, either is right.
-void delivery_run::settle_pauses() {
-  for (auto& [name, in] : naive_.streams) {
-    const auto real = real_.run(real_.now->list_consumers(name));
-    expect(static_cast<bool>(real), "list of consumers");
-    for (const consumer_info& one : *real) {
-      naive::consumer* at = naive_.find(name, one.config.name);
-      if (at != nullptr && at->pause_was_over && one.paused_until_ms == 0) at->paused_until = at->pause_asked = 0;
-    }
-  }
+  clock_was_set();
 }
 
 // What is shown of a consumer is on disk from then on: lazily journaled progress too.
@@ -234,7 +258,6 @@ void delivery_run::restart() {
   expect(static_cast<bool>(restarted), restarted ? "" : "open: " + restarted.err().message);
   follow_clock();
   naive_.restart();
-  settle_pauses();
   reopened();
   check_everything();
 }

@@ -47,16 +47,16 @@ struct publishing {
 struct scheduled {
   int64_t deliver_at = 0;
   publishing what;
+  uint64_t order = 0;          // of its id
   int64_t overdue_since = -1;  // mono, while it could have been appended
+  bool did_not_fit = false;    // when this instant began
 };
 
 struct remembered_id {
   uint64_t seq = 0;
-  bool scheduled = false;  // when it was published; seq is 0 until it is delivered
-  int64_t time = 0;        // wall
+  bool scheduled = false;  // seq is 0 until it is delivered, if it is known then
+  int64_t time = 0;        // of the publish, as believed
   uint64_t order = 0;      // of the publish, then of the delivery
-  bool in_schedule() const { return scheduled && seq == 0; }
-  bool doubtful = false;  // its window ended, but the wall clock went back since
 };
 
 enum class state : uint8_t { held, out, in_hand, due, dying };
@@ -84,8 +84,6 @@ struct consumer {
   uint64_t dropped = 0;
   uint64_t floor_min = 0;
   int64_t paused_until = 0;
-  bool pause_was_over = false;
-  int64_t pause_asked = 0;         // a start may find it again, if the wall clock went back meanwhile
   int64_t used_at = 0;             // mono
   uint64_t waiting = 0;            // subscriptions
   bool looked_lately = false;      // somebody waits, or did: the cursor may be beyond what does not match, or not yet
@@ -126,6 +124,7 @@ class broker {
   int64_t mono = 0;
   int64_t wall = 0;
   std::optional<int64_t> trusted;
+  int64_t believed = 0;  // wall, and what it would be if it had not jumped
   // Called before each step of what takes effect in steps (limits that must read first go block by block): who waits
   // may be served in between.
   std::function<void(stream&)> between_steps = [](stream&) {};
@@ -139,8 +138,6 @@ class broker {
 
   // Messages.
   result<published> publish(const publishing& what);
-  // Ids whose window ended by one look at the wall clock and not by another may be remembered or not: says which.
-  void settle_doubt(const publishing& what, bool known_really);
   // The errors any of which is right, if the whole run is refused; empty: stored, `first` is its first sequence.
   std::set<errc> publish_all(const std::vector<publishing>& run, uint64_t& first);
   result<std::optional<message>> read_latest(const std::string& name, const std::string& subject) const;
@@ -199,6 +196,9 @@ class broker {
   // was found there, nullptr if it is gone already. False: nothing explains it.
   // `after`: what was found behind it, which explains itself.
   bool explain(stream& in, const message* real, const std::vector<message>& after);
+  // Which scheduled messages whose time has come do not fit yet: others may pass them in this instant.
+  void look_for_room();
+  void instant_is_over();
   // Those that were to have a dead letter and cannot have one any more, since an update.
   void park_the_rest(stream& in);
   // A sentence about what should have happened by itself long ago; empty: nothing.
@@ -230,9 +230,8 @@ class broker {
   uint64_t append(stream& in, message what);
   uint64_t append_unpruned(stream& in, message what);  // but down to the cap of its subject
   const remembered_id* known(const stream& in, const std::string& id) const;
-  void doubt_ids();
-  bool forgettable(const stream& in, const remembered_id& one) const;
-  void remember(stream& in, const std::string& id, remembered_id what);
+  static bool expired(const stream& in, const remembered_id& one, int64_t now);
+  uint64_t remember(stream& in, const std::string& id, remembered_id what);
 
   uint64_t prune(stream& in, bool ages);
   uint64_t prune_strictly(stream& in, bool ages);

@@ -61,9 +61,10 @@ void broker::deliver_scheduled(stream& in, size_t which) {
   in.later.erase(in.later.begin() + static_cast<std::ptrdiff_t>(which));
   const uint64_t seq = append(in, record(in, one.what, in.last + 1, one.deliver_at));
   const auto id = in.ids.find(one.what.id);
-  if (id == in.ids.end() || !id->second.in_schedule() || forgettable(in, id->second)) return;
+  if (id == in.ids.end() || id->second.order != one.order || expired(in, id->second, believed)) return;
   remembered_id moved = id->second;
   moved.seq = seq;
+  moved.scheduled = false;
   remember(in, one.what.id, moved);
 }
 
@@ -75,14 +76,30 @@ bool broker::explain_scheduled(stream& in, const message* real) {
     return true;
   }
   // One that does not fit yet may let others pass.
-  if (!full(in, {record(in, in.later[*first].what, in.last + 1, in.later[*first].deliver_at)})) return false;
+  const scheduled& next = in.later[*first];
+  if (!next.did_not_fit && !full(in, {record(in, next.what, in.last + 1, next.deliver_at)})) return false;
   for (size_t i = 0; i < in.later.size(); ++i) {
-    if (!trusted || in.later[i].deliver_at > *trusted) continue;
+    if (in.later[i].deliver_at > *trusted) continue;
     if (!same(record(in, in.later[i].what, in.last + 1, in.later[i].deliver_at), *real)) continue;
     deliver_scheduled(in, i);
     return true;
   }
   return false;
+}
+
+void broker::look_for_room() {
+  for (auto& [name, in] : streams) {
+    for (scheduled& one : in.later) {
+      const bool due = trusted && one.deliver_at <= *trusted;
+      one.did_not_fit = due && full(in, {record(in, one.what, in.last + 1, one.deliver_at)});
+    }
+  }
+}
+
+void broker::instant_is_over() {
+  for (auto& [name, in] : streams) {
+    for (scheduled& one : in.later) one.did_not_fit = false;
+  }
 }
 
 bool broker::explain_dead_letter(stream& in, const message* real, const std::vector<message>& after) {
@@ -136,14 +153,6 @@ std::vector<uint64_t> broker::outlived(const stream& in) const {
   return seqs;
 }
 
-void broker::doubt_ids() {
-  for (auto& [name, in] : streams) {
-    for (auto& [id, one] : in.ids) {
-      if (forgettable(in, one)) one.doubtful = true;
-    }
-  }
-}
-
 std::string broker::overdue(stream& in) {
   const auto first = first_scheduled(in);
   for (size_t i = 0; i < in.later.size(); ++i) {
@@ -190,7 +199,7 @@ std::optional<int64_t> broker::next_event() const {
       if (one.goes_at != 0) consider(mono + one.goes_at - wall);
     }
     for (const auto& [which, at] : in.consumers) {
-      if (at.paused_until != 0) consider(mono + at.paused_until - wall);
+      if (at.paused_until != 0) consider(mono + at.paused_until - believed);
       for (const auto& [seq, one] : at.pending) {
         if (one.now == state::out) consider(one.deadline);
       }
@@ -203,8 +212,6 @@ void broker::restart() {
   std::erase_if(streams, [](const auto& one) { return one.second.config.ephemeral; });
   for (auto& [name, in] : streams) {
     for (auto& [which, at] : in.consumers) {
-      at.pause_was_over = at.paused_until == 0;
-      at.paused_until = at.pause_asked > wall ? at.pause_asked : 0;
       at.waiting = 0;
       at.restarted = true;
       touch(at);
