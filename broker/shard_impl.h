@@ -136,6 +136,7 @@ class shard_impl final : public shard, private store_client {
   void on_progress();
   void on_tick();
   void on_sweep();
+  void look_after_all(const stream_ref& in);
   // Applies the limits, ages included if asked; resolves with how many messages went.
   task<uint64_t> prune(stream_ref in, bool ages);
   task<void> prune_in_background(stream_ref in, bool ages);
@@ -283,6 +284,7 @@ class shard_impl final : public shard, private store_client {
   task<void> journal_progress_patiently(place held);
   // Everything whose time has come, at most so many deadlines: redelivery, giving up, the end of a pause.
   void look_after(const place& held, size_t most = SIZE_MAX);
+  static constexpr size_t deadlines_a_turn = 10'000;  // a million that pass at once must not hold the shard up
   void end_pause(const place& held);
   void set_alarm(consumer& at);
   void on_alarm(consumer& at);

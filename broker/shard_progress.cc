@@ -88,7 +88,6 @@ void shard_impl::set_alarm(consumer& at) {
 }
 
 void shard_impl::on_alarm(consumer& at) {
-  constexpr size_t deadlines_a_turn = 10'000;  // a million that pass at once must not hold the shard up
   if (stopping_ || at.deleted || at.in->deleted) return;
   place held;
   held.in = stream_ref(at.in);

@@ -151,6 +151,27 @@ TEST_CASE("subscriptions: a clean restart forgets the delivery that never went o
   }
 }
 
+TEST_CASE(
+    "subscriptions: what is given back when the shard stops is kept, also when a snapshot was taken just before") {
+  // One of these fills a segment, which takes a snapshot, and nothing is journaled after it.
+  for (int count = 40; count < 70; ++count) {
+    CAPTURE(count);
+    shard_fixture world;
+    world.storage.journal.segment_bytes = 64u << 10;
+    world.storage.journal.batch_bytes_max = 16u << 10;
+    world.start();
+    world.create("s");
+    world.consume("s", "c");
+    world.publish("s", "a");
+    subscriber client(world, "s", "c");
+    client.ask();
+    CHECK(client.got() == shown{"1"});
+    for (int i = 0; i < count; ++i) world.publish("s", "a", std::string(1'000, 'x'));
+    REQUIRE(world.restart());
+    CHECK(world.fetch("s", "c", 1) == shown{"1"});
+  }
+}
+
 TEST_CASE("subscriptions: a passed deadline and a nak wake who waits") {
   shard_fixture world;
   world.start();
