@@ -11,18 +11,6 @@ constexpr int64_t pauses_settle_ms = 31'000;    // a pause ends by its timer, th
 constexpr int64_t jump_settles_ms = 6'000;      // until the shard has looked at its clocks
 constexpr int64_t hour_ms = 3'600'000;
 
-naive::message naive_of(const found_record& real) {
-  const auto view = decode_record(real.bytes.bytes());
-  WEIR_CHECK(static_cast<bool>(view));
-  naive::message made;
-  made.seq = real.seq.raw();
-  made.subject = std::string(view->subject);
-  made.time = view->time.raw();
-  made.headers = std::string(as_text(view->headers));
-  made.payload = std::string(as_text(view->payload));
-  return made;
-}
-
 }  // namespace
 
 void delivery_run::follow_clock() {
@@ -65,11 +53,13 @@ void delivery_run::stop_here() {
     real_.settle();
   }
   naive_.expire();
-  if (naive_.mono >= next_sweep_) {
+  const bool sweeps = naive_.mono >= next_sweep_;
+  if (sweeps) {
     naive_.sweep();
     next_sweep_ = naive_.mono + static_cast<int64_t>(real_.limits.retention_sweep_ms);
   }
   observe_inactive(true);
+  if (sweeps) sweep_late();
   serve();
   observe();
   serve();
@@ -79,55 +69,15 @@ void delivery_run::stop_here() {
   }
 }
 
-void delivery_run::observe() {
-  std::vector<std::string> names;
-  for (const auto& [name, in] : naive_.streams) {
-    if (in.config.policy == retention_policy::interest || naive_.anything_open(in) || !naive_.outlived(in).empty())
-      names.push_back(name);
+// What appeared in the same instant may be there before the sweep.
+void delivery_run::sweep_late() {
+  observe();
+  for (auto& [name, in] : naive_.streams) {
+    if (!in.config.limits.max_age_ms) continue;
+    const auto info = real_.run(real_.now->get_stream(name));
+    expect(static_cast<bool>(info), "info of " + name);
+    if (info->stats.msg_count < in.live.size()) naive_.sweep_ages(in);
   }
-  for (const std::string& name : names) observe_stream(name, *naive_.find(name));
-}
-
-void delivery_run::observe_outlived(const std::string& name, naive::stream& in) {
-  for (const uint64_t seq : naive_.outlived(in)) {
-    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
-    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
-    if (*found) continue;
-    note("outlived " + name + " " + std::to_string(seq));
-    naive_.remove(in, seq);
-  }
-}
-
-void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
-  const auto info = real_.run(real_.now->get_stream(name));
-  expect(static_cast<bool>(info), "info of " + name);
-  observe_outlived(name, in);
-  if (in.config.policy == retention_policy::interest) {
-    const bool empty = info->stats.msg_count == 0;
-    naive_.prune_interest_up_to(in, empty ? UINT64_MAX : info->stats.first_block);
-  }
-  const uint64_t before = in.last;
-  appended_from_ = before + 1;
-  std::vector<std::optional<naive::message>> appeared;
-  for (uint64_t seq = in.last + 1; seq <= info->stats.last_seq; ++seq) {
-    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
-    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
-    appeared.emplace_back();
-    if (*found) appeared.back() = naive_of(**found);
-    note("appears " + name + " " + std::to_string(seq) + (*found ? " " + appeared.back()->subject : ", and is gone"));
-  }
-  for (size_t i = 0; i < appeared.size(); ++i) {
-    std::vector<naive::message> after;
-    for (size_t k = i + 1; k < appeared.size(); ++k) {
-      if (appeared[k]) after.push_back(*appeared[k]);
-    }
-    serve_meanwhile(in);
-    expect(naive_.explain(in, appeared[i] ? &*appeared[i] : nullptr, after),
-           name + ": message " + std::to_string(before + 1 + i) + " has no explanation");
-  }
-  naive_.park_the_rest(in);
-  if (in.last != before) serve_meanwhile(in);
-  appended_from_ = UINT64_MAX;
 }
 
 // Consumers the shard deleted by itself.
