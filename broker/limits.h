@@ -45,6 +45,7 @@ struct broker_limits {
   size_t scheduled_max = 1'000'000;       // messages to be delivered later, a stream
   size_t atomic_messages_max = 1'000;     // of one atomic publish
   size_t atomic_bytes_max = 4u << 20;     // as stored
+  uint32_t batch_messages_max = 10'000;   // records of one frame of the fast lane
   uint64_t scan_messages_max = 10'000;
   size_t subjects_listed_max = 100'000;
   uint64_t retention_sweep_ms = 5'000;

@@ -33,6 +33,7 @@ void shard_impl::on_tick() {
   store_->tick();
   sweep_leaving();
   on_due();  // what could not be done when it was due; and the wall clock may have been set
+  follow_wall();
   retry_burying();
   for (open_subscription* one : subscriptions_) one->look_again();
 }
@@ -173,7 +174,13 @@ task<result<shard_impl::place>> shard_impl::existing(std::string name, std::stri
 }
 
 task<result<void>> shard_impl::reached(durability level, lsn end) {
-  if (level == durability::memory || end == lsn() || taken_back_) co_return ok();
+  if (taken_back_) co_return ok();
+  auto outcome = co_await stored(level, end);
+  co_return outcome;
+}
+
+task<result<void>> shard_impl::stored(durability level, lsn end) {
+  if (level == durability::memory || end == lsn()) co_return ok();
   result<void> outcome;
   if (level == durability::written) {
     outcome = co_await journal_of().written(end);

@@ -170,6 +170,14 @@ task<result<void>> shard_impl::list_oldest(stream_ref in, run_admission& to) {
 task<result<seq_no>> shard_impl::publish_all(std::vector<publish_request> run) {
   const request_count::guard inside(requests_);
   if (stopping_) co_return unavailable();
+  auto placed = co_await place_run(run);
+  if (!placed) co_return placed.err();
+  auto safe = co_await stored(placed->level, placed->end);
+  if (!safe) co_return safe.err();
+  co_return placed->first;
+}
+
+task<result<batch_outcome>> shard_impl::place_run(const std::vector<publish_request>& run) {
   if (auto fine = check_run(run, limits_); !fine) co_return fine.err();
   run_admission placed;
   auto admitted = co_await admit_run(run, placed);
@@ -191,9 +199,12 @@ task<result<seq_no>> shard_impl::publish_all(std::vector<publish_request> run) {
   counters_.pruned += done.removed + going.replaced.size();
   if (!extras.items.empty()) wake(*in);
   co_await settle_append(in, done);
-  auto safe = co_await reached(in->level(), done.at.end);
-  if (!safe) co_return safe.err();
-  co_return done.at.seq;
+  batch_outcome outcome;
+  outcome.first = done.at.seq;
+  outcome.stored = static_cast<uint32_t>(run.size());
+  outcome.level = in->level();
+  outcome.end = done.at.end;
+  co_return outcome;
 }
 
 }  // namespace weir

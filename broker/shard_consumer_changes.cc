@@ -84,7 +84,7 @@ task<result<consumer_info>> shard_impl::update_consumer(consumer_update update) 
 task<result<void>> shard_impl::pause_consumer(std::string stream_name, std::string name, wall_ms until) {
   const request_count::guard inside(requests_);
   if (stopping_) co_return unavailable();
-  if (until.raw() > ports_.clock.wall().raw() + static_cast<int64_t>(duration_ms_max)) {
+  if (until.raw() > believed_wall().raw() + static_cast<int64_t>(duration_ms_max)) {
     co_return fail(errc::invalid_argument,
                    "until_ms: " + std::to_string(until.raw()) + " is more than a hundred years ahead");
   }
@@ -100,7 +100,7 @@ task<result<void>> shard_impl::pause_consumer(std::string stream_name, std::stri
     if (!room) co_return room.err();
     if (!held.gone() && settings_bytes(held.at->config()) <= bytes) break;
   }
-  const wall_ms paused_until = until <= ports_.clock.wall() ? wall_ms(0) : until;
+  const wall_ms paused_until = until <= believed_wall() ? wall_ms(0) : until;
   const lsn end = change_settings(held, held.at->config(), paused_until);
   auto safe = co_await reached(durability::fsync, end);
   co_return safe;

@@ -56,36 +56,40 @@ result<std::optional<shard_impl::publish_needs>> shard_impl::look_special(const 
 }
 
 task<result<published>> shard_impl::publish_special(const publish_request& request) {
+  admission to;
+  auto placed = co_await place_special(request, to);
+  if (!placed) co_return placed.err();
+  auto safe = co_await stored(placed->level, placed->end);
+  if (!safe) co_return safe.err();
+  co_return placed->what;
+}
+
+task<result<shard_impl::placed_publish>> shard_impl::place_special(const publish_request& request, admission& to) {
   if (auto fine = check_extras(request, believed_wall()); !fine) co_return fine.err();
-  admission placed;
-  placed.special = true;
-  placed.later = request.deliver_at_ms > believed_wall().raw();
-  auto admitted = co_await admit_later(request, placed);
+  to.special = true;
+  to.later = request.deliver_at_ms > believed_wall().raw();
+  auto admitted = co_await admit_later(request, to);
   if (!admitted) co_return admitted.err();
-  if (placed.original) {
+  if (to.original) {
     ++counters_.duplicates;
-    co_return *placed.original;
+    co_return placed_publish{*to.original, to.in->level(), to.seen};
   }
-  const stream_ref in(placed.in);
+  const stream_ref in(to.in);
   ++counters_.published;
-  if (placed.later) {
-    const lsn end = put_off(*in, request, placed.fields);
-    auto safe = co_await reached(in->level(), end);
-    if (!safe) co_return safe.err();
-    co_return published{seq_no(), false, true};
+  if (to.later) {
+    const lsn end = put_off(*in, request, to.fields);
+    co_return placed_publish{published{seq_no(), false, true}, in->level(), end};
   }
   message_extras extras;
   extras.first = in->log().stats().last.next();
   if (!request.message_id.empty() || request.ttl_ms != 0) extras.items.push_back(item_of(request, believed_wall()));
-  const std::vector<record_fields> run(1, placed.fields);
+  const std::vector<record_fields> run(1, to.fields);
   const stream_log::appended at = append_together(*in, extras, run, departing());
-  const stream::appended done = in->after_append(at, placed.fields.subject);
+  const stream::appended done = in->after_append(at, to.fields.subject);
   counters_.pruned += done.removed;
   wake(*in);
   co_await settle_append(in, done);
-  auto safe = co_await reached(in->level(), done.at.end);
-  if (!safe) co_return safe.err();
-  co_return published{done.at.seq};
+  co_return placed_publish{published{done.at.seq}, in->level(), done.at.end};
 }
 
 stream_log::appended shard_impl::append_together(stream& in, const message_extras& extras,

@@ -49,6 +49,8 @@ class shard_impl final : public shard, private store_client {
   task<result<void>> ack(std::string stream, std::string consumer, seq_no seq) override;
 
   task<result<seq_no>> publish_all(std::vector<publish_request> run) override;
+  task<result<batch_outcome>> place_batch(const std::vector<publish_request>& records, bool atomic) override;
+  task<result<lsn>> batch_safe(durability level, lsn end) override;
   task<result<std::optional<found_record>>> get_message(std::string stream, seq_no seq) override;
   task<result<bool>> delete_message(std::string stream, seq_no seq) override;
   task<result<uint64_t>> purge(purge_request request) override;
@@ -124,7 +126,9 @@ class shard_impl final : public shard, private store_client {
   // The stream, or no_such_stream once its absence is durable.
   task<result<stream_ref>> existing(std::string name);
   task<result<place>> existing(std::string name, std::string consumer_name);
-  // Waits until `end` is as safe as the level says. After a failed disk: at once, because state was taken back.
+  // Waits until `end`, which the caller appended, is as safe as the level says.
+  task<result<void>> stored(durability level, lsn end);
+  // The same for what a read saw. After a failed disk: at once, because state was taken back.
   task<result<void>> reached(durability level, lsn end);
   // True when everything a read of this stream shows is safe; false: the disk failed meanwhile, look again.
   task<bool> settled(stream_ref in);
@@ -158,6 +162,9 @@ class shard_impl final : public shard, private store_client {
 
   // --- shard_messages.cc ---
   result<void> admit(const stream& in, const publish_request& request) const;
+  // The part that looks at nothing but the message, and the part that does not.
+  result<void> admit_message(const stream& in, const publish_request& request) const;
+  result<void> admit_any(const stream& in) const;
   enum class publish_needs : uint8_t {
     nothing,
     durable_original,  // to answer a repetition
@@ -179,6 +186,8 @@ class shard_impl final : public shard, private store_client {
     bool later = false;     // goes to the schedule
     size_t more_bytes = 0;  // of journal room, for what is special
     std::optional<published> original;
+    bool told_later = false;  // a refusal or repetition need not wait for what it saw: that is put into `seen`
+    lsn seen;
   };
   result<publish_needs> look(const publish_request& request, admission& to);
   task<result<void>> admit_later(const publish_request& request, admission& to);
@@ -186,12 +195,21 @@ class shard_impl final : public shard, private store_client {
   // and journal entries of `more_bytes` beside it may follow, nothing awaited since. stream_full: discard_new;
   // no_such_stream: deleted meanwhile.
   task<result<void>> admit_append(stream_ref in, const record_fields& fields, size_t more_bytes);
+  // What a refusal saw is safe; or it is noted, if that is told later.
+  task<result<void>> know(admission& to, lsn seen);
   task<result<void>> read_replaced(stream_ref in, std::string_view subject, stream::sized& replaced);
   result<void> fits_limits(const stream& in, const record_fields& fields) const;
   error wrong_revision(std::string_view subject, uint64_t expected, seq_no current) const;
 
   // --- shard_extras.cc: a publish with more to it than a record ---
   task<result<published>> publish_special(const publish_request& request);
+  // Everything of a publish but the wait for its safety.
+  struct placed_publish {
+    published what;
+    durability level = durability::memory;
+    lsn end;
+  };
+  task<result<placed_publish>> place_special(const publish_request& request, admission& to);
   result<std::optional<publish_needs>> look_special(const publish_request& request, admission& to);
   message_extras::item item_of(const publish_request& request, wall_ms now) const;
   // What goes with a run: messages of the stream that it replaces, and those of the schedule that it delivers. All
@@ -231,9 +249,26 @@ class shard_impl final : public shard, private store_client {
   result<publish_needs> look_run(const std::vector<publish_request>& run, run_admission& to);
   result<publish_needs> look_at_each(const std::vector<publish_request>& run, run_admission& to);
   task<result<void>> admit_run(const std::vector<publish_request>& run, run_admission& to);
+  // Everything of publish_all() but the wait for its safety.
+  task<result<batch_outcome>> place_run(const std::vector<publish_request>& run);
   // False: `unlisted` must be listed first.
   static bool find_replaced(const stream& in, run_admission& to);
   task<result<void>> list_oldest(stream_ref in, run_admission& to);
+
+  // --- shard_batch.cc: frames of the fast lane ---
+  struct batch_admission {
+    stream* in = nullptr;
+    std::vector<record_fields> fields;  // of the records that are fine
+    std::vector<batch_outcome::failure> failed;
+    size_t bytes = 0;
+    size_t granted = 0;
+  };
+  enum class batch_needs : uint8_t { nothing, one_by_one, existing_stream, room };
+  result<batch_needs> look_batch(const std::vector<publish_request>& records, batch_admission& to);
+  // Nothing: the records need the general way.
+  task<result<std::optional<batch_outcome>>> place_together(const std::vector<publish_request>& records);
+  task<result<batch_outcome>> place_one_by_one(const std::vector<publish_request>& records);
+  task<result<placed_publish>> place_plain(const publish_request& request, admission& to);
 
   // --- shard_due.cc: what expires, what comes due ---
   void on_due();
@@ -286,6 +321,8 @@ class shard_impl final : public shard, private store_client {
   void look_after(const place& held, size_t most = SIZE_MAX);
   static constexpr size_t deadlines_a_turn = 10'000;  // a million that pass at once must not hold the shard up
   void end_pause(const place& held);
+  // The wall clock may have been set, or adjusted bit by bit.
+  void follow_wall();
   void set_alarm(consumer& at);
   void on_alarm(consumer& at);
   void used(consumer& at) { at.last_used = ports_.clock.mono(); }
@@ -386,6 +423,7 @@ class shard_impl final : public shard, private store_client {
   std::set<std::pair<wall_ms, stream_id>> wakes_;        // streams by wake_at
   std::map<stream_id, schedule_owner> schedules_found_;  // only while recover() runs: by their logs
   clock_guard guard_;
+  int64_t wall_offset_ms_ = 0;  // believed wall time - monotonic time, when the alarms of pauses were set by it
   alarm alarm_{*this};
   repeating tick_{*this, &shard_impl::on_tick};
   repeating sweep_{*this, &shard_impl::on_sweep};

@@ -13,12 +13,20 @@ bool is_plain(const publish_request& request) {
 }  // namespace
 
 result<void> shard_impl::admit(const stream& in, const publish_request& request) const {
+  if (auto fine = admit_message(in, request); !fine) return fine;
+  return admit_any(in);
+}
+
+result<void> shard_impl::admit_message(const stream& in, const publish_request& request) const {
   if (auto fine = check_literal_subject(request.subject, "subject", errc::subject_rejected); !fine) return fine;
   if (!in.accepted().matches_all() && !in.accepted().matches(request.subject)) {
     return fail(errc::subject_rejected,
                 "subject: " + quoted(request.subject) + " matches no filter of the stream's subjects_filter");
   }
-  if (auto fine = check_message(request, in.config(), limits_); !fine) return fine;
+  return check_message(request, in.config(), limits_);
+}
+
+result<void> shard_impl::admit_any(const stream& in) const {
   if (in.ephemeral()) return ok();
   if (store_->failed()) return read_only();
   if (store_->full()) return fail(errc::disk_full, "the disk of this shard is full; nothing was stored");
@@ -93,9 +101,8 @@ task<result<void>> shard_impl::admit_later(const publish_request& request, admis
     }
     const stream_ref held(to.in);
     if (*needed == publish_needs::durable_original) {
-      auto safe = co_await reached(held->level(), std::max(held->log().last_change(), held->scheduled_change()));
-      if (!safe) co_return safe.err();
-      co_return ok();
+      auto known = co_await know(to, std::max(held->log().last_change(), held->scheduled_change()));
+      co_return known;
     }
     if (*needed == publish_needs::exact_index) {
       auto exact = co_await held->log().become_exact();
@@ -110,15 +117,24 @@ task<result<void>> shard_impl::admit_later(const publish_request& request, admis
     // What a refusal saw may still be lost; nobody may learn of it before that is ruled out.
     if (*needed == publish_needs::durable_bounds) {
       const error refused = held->full(to.fields);
-      auto safe = co_await reached(held->level(), held->log().last_change());
-      if (!safe) co_return safe.err();
+      auto known = co_await know(to, held->log().last_change());
+      if (!known) co_return known.err();
       co_return refused;
     }
     const seq_no current = held->last_at(request.subject);
-    auto safe = co_await reached(held->level(), held->log().last_change());
-    if (!safe) co_return safe.err();
+    auto known = co_await know(to, held->log().last_change());
+    if (!known) co_return known.err();
     co_return wrong_revision(request.subject, *request.expected_last_seq, current);
   }
+}
+
+task<result<void>> shard_impl::know(admission& to, lsn seen) {
+  if (to.told_later) {
+    to.seen = seen;
+    co_return ok();
+  }
+  auto safe = co_await reached(to.in->level(), seen);
+  co_return safe;
 }
 
 task<result<void>> shard_impl::read_replaced(stream_ref in, std::string_view subject, stream::sized& replaced) {

@@ -50,7 +50,8 @@ size_t shard_impl::progress_bytes(const consumer& at, size_t more) {
 
 // --- unasked ---
 
-// Journaled if there is room, so that a wall clock that goes back does not begin it again after a restart.
+// For good: a wall clock that goes back does not begin it again, after a restart neither, if there is room to journal
+// that.
 void shard_impl::end_pause(const place& held) {
   const bool can = !held.in->ephemeral() && !store_->failed();
   if (can && journal_of().has_room(settings_bytes(held.at->config()))) {
@@ -63,10 +64,7 @@ void shard_impl::end_pause(const place& held) {
 
 void shard_impl::look_after(const place& held, size_t most) {
   consumer& at = *held.at;
-  if (at.paused()) {
-    const auto wall = trusted_wall();
-    if (wall && *wall >= at.paused_until) end_pause(held);
-  }
+  if (at.paused() && believed_wall() >= at.paused_until) end_pause(held);
   at.expire(ports_.clock.mono(), ports_.clock.wall(), most);
   if (!at.dying().empty()) start_burying(held);
 }
@@ -74,16 +72,32 @@ void shard_impl::look_after(const place& held, size_t most) {
 void shard_impl::set_alarm(consumer& at) {
   if (stopping_ || at.deleted || at.in->deleted || !at.alarm) return;
   constexpr int64_t ns_per_ms = 1'000'000;
-  constexpr int64_t distrust_ms = 1'000;  // while the wall clock is not to be trusted
   const int64_t now = ports_.clock.mono().raw();
   if (const auto deadline = at.next_deadline()) at.alarm->by(*deadline);
   if (at.paused()) {
-    const int64_t left = at.paused_until.raw() - ports_.clock.wall().raw();
-    const int64_t wait = left > 0 ? std::min<int64_t>(left, static_cast<int64_t>(duration_ms_max)) : distrust_ms;
-    at.alarm->by(mono_ns(now + wait * ns_per_ms));
+    const int64_t left = at.paused_until.raw() - believed_wall().raw();
+    at.alarm->by(mono_ns(now + std::clamp<int64_t>(left, 0, static_cast<int64_t>(duration_ms_max)) * ns_per_ms));
   }
   if (at.config().inactive_ms != 0 && at.subscriptions == 0) {
     at.alarm->by(mono_ns(at.last_used.raw() + static_cast<int64_t>(at.config().inactive_ms) * ns_per_ms));
+  }
+}
+
+// Pauses end by the wall clock, alarms ring by the other one.
+void shard_impl::follow_wall() {
+  constexpr int64_t late_ms_max = 500;
+  const int64_t offset = believed_wall().raw() - ports_.clock.mono().raw() / 1'000'000;
+  if (offset <= wall_offset_ms_ + late_ms_max && offset >= wall_offset_ms_ - late_ms_max) return;
+  wall_offset_ms_ = offset;
+  std::vector<place> paused;
+  for (const auto& [id, in] : by_id_) {
+    for (const auto& [name, at] : in->consumers) {
+      if (at->paused()) paused.push_back(place{in, at});
+    }
+  }
+  for (const place& held : paused) {
+    look_after(held);
+    set_alarm(*held.at);
   }
 }
 

@@ -56,7 +56,7 @@ void shard_impl::finish_recovery() {
   constexpr uint64_t tick_ms = 1'000;
   tick_.start(tick_ms);
   sweep_.start(limits_.retention_sweep_ms);
-  guard_.trusted(ports_.clock.mono(), ports_.clock.wall());
+  wall_offset_ms_ = believed_wall().raw() - ports_.clock.mono().raw() / 1'000'000;
   std::vector<stream_ref> waiting;
   for (const auto& [id, in] : by_id_) {
     if (in->later || !in->expiring.empty()) waiting.push_back(in);

@@ -156,7 +156,6 @@ void shard_impl::open_subscription::dismiss() {
 
 void shard_impl::open_subscription::look_again() {
   if (!waiter_.in_line) return;
-  if (held_.at->paused()) owner_->look_after(held_);  // the wall clock may have been set
   held_.at->stir();
 }
 

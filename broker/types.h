@@ -11,6 +11,7 @@
 
 #include "storage/ids.h"
 #include "storage/record.h"
+#include "storage/result.h"
 #include "storage/stream_log.h"
 #include "storage/time.h"
 
@@ -95,6 +96,22 @@ struct published {
   seq_no seq;              // of the original, if duplicate; 0 if scheduled
   bool duplicate = false;  // this message id was published before
   bool scheduled = false;
+};
+
+// What became of the records of one frame of the fast lane.
+struct batch_outcome {
+  struct failure {
+    uint32_t index;  // in the frame
+    error why;
+  };
+  seq_no first;  // of what was stored
+  uint32_t stored = 0;
+  std::vector<failure> failed;  // in order
+  // One a record, unless what was stored has consecutive sequences from `first` on and nothing else was accepted.
+  std::vector<published> each;
+  // What shard::batch_safe() waits for.
+  durability level = durability::memory;
+  lsn end;
 };
 
 enum class delivery_policy : uint8_t { all = 0, last = 1, by_start_seq = 2, by_start_time = 3 };

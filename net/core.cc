@@ -49,7 +49,9 @@ result<void> core::open_shard(const std::string& data, worker_pool& pool,
 
 void core::serve(const shard_map& shards) {
   streams_ = std::make_unique<streams_service>(*home_, shards, events_);
-  messages_ = std::make_unique<messages_service>(*home_, shards, options_.broker);
+  const publish_limits lane{options_.rpc.receive_bytes_max, options_.broker.batch_messages_max,
+                            options_.publish_inflight_bytes_max, options_.publish_inflight_frames_max};
+  messages_ = std::make_unique<messages_service>(*home_, shards, options_.broker, lane);
   delivery_ = std::make_unique<delivery_service>(*home_, shards, options_.broker,
                                                  options_.subscriptions_bytes_max / shards.all().size());
   consumers_ = std::make_unique<consumers_service>(*home_, shards);

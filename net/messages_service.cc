@@ -1,7 +1,7 @@
 #include "net/messages_service.h"
 
 #include "net/parse_fault.h"
-#include "net/publish_wire.h"
+#include "net/publish_lane.h"
 #include "net/record_wire.h"
 #include "net/typed.h"
 #include "weir/v1/broker.pb.h"
@@ -43,6 +43,7 @@ void messages_service::attach(dispatcher& calls) {
   const std::string service = "/waymaker.streams.WaymakerStreamsService/";
   calls.implement(service + "Publish", raw(*this, &messages_service::publish));
   calls.implement("/weir.v1.Broker/PublishAll", raw(*this, &messages_service::publish_all));
+  calls.implement_stream("/weir.v1.Broker/Publish", raw_stream(*this, &messages_service::publish_frames));
   calls.implement(service + "ReadLatestAtSubject", raw(*this, &messages_service::read_latest));
   calls.implement(service + "ListSubjectsByPrefix", typed(*this, &messages_service::list_subjects));
   calls.implement(service + "ScanExactAtSubject", raw(*this, &messages_service::scan));
@@ -78,6 +79,12 @@ task<result<reply>> messages_service::publish_all(byte_span bytes, call_context&
   auto response = succeeded<v1::PublishAllResponse>();
   response.set_first_seq(first->raw());
   co_return serialize(response);
+}
+
+task<result<void>> messages_service::publish_frames(rpc_stream& call) {
+  publish_lane lane(here_, shards_, lane_limits_, call);
+  auto outcome = co_await lane.run();
+  co_return outcome;
 }
 
 task<result<reply>> messages_service::read_latest(byte_span bytes, call_context&) {

@@ -102,6 +102,9 @@ void add_server_rows(std::vector<option_row>& rows, server_options& o) {
   rows.push_back(number("stop-grace-ms", o.stop_grace_ms, 0u, 600'000u, "how long a stop waits for open calls"));
   rows.push_back(number<size_t>("subscriptions-bytes-max", o.subscriptions_bytes_max, 1u << 20, 1024 * gib,
                                 "taken for all subscriptions together and not yet written"));
+  rows.push_back(number<size_t>("publish-inflight-bytes-max", o.publish_inflight_bytes_max, 64u << 10, 1024 * gib,
+                                "sent on one fast lane and not yet answered"));
+  rows.push_back(number("publish-inflight-frames-max", o.publish_inflight_frames_max, 1u, 1'000'000u, "likewise"));
   rows.push_back(choice("log-level", o.log_level, {"debug", "info", "warn", "error"}, "what goes to standard error"));
 }
 
@@ -142,6 +145,8 @@ void add_delivery_rows(std::vector<option_row>& rows, broker_limits& b) {
   rows.push_back(number<size_t>("subscribe-bytes-max", b.subscribe_bytes_max, 1u << 10, gib, "the same in bytes"));
   rows.push_back(number<size_t>("dedup-ids-max", b.dedup_ids_max, 1, 10'000'000, "message ids a stream remembers"));
   rows.push_back(number<size_t>("scheduled-max", b.scheduled_max, 1, 100'000'000, "scheduled messages of a stream"));
+  rows.push_back(
+      number("batch-messages-max", b.batch_messages_max, 1u, 1'000'000u, "messages of a frame of the fast lane"));
   rows.push_back(
       number<size_t>("atomic-messages-max", b.atomic_messages_max, 1, 100'000, "messages of an atomic publish"));
   rows.push_back(number<size_t>("atomic-bytes-max", b.atomic_bytes_max, 1u << 10, gib, "bytes of an atomic publish"));

@@ -1,6 +1,9 @@
 #include "net/publish_wire.h"
 
+#include "net/streams_convert.h"
+#include "net/typed.h"
 #include "storage/codec.h"
+#include "weir/v1/broker.pb.h"
 
 namespace weir {
 namespace {
@@ -41,18 +44,72 @@ void skip(byte_reader& in, uint64_t key, int depth = 0) {
   }
 }
 
-// One more header element, tag included: grows the view if it follows the last one, else copies all together.
-void add_header(byte_span element, decoded_publish& into) {
-  byte_span& headers = into.request.headers;
+// One more header element, tag included: true if the view can grow by it.
+bool extend(byte_span& headers, byte_span element) {
   if (headers.empty()) {
     headers = element;
-  } else if (into.gathered_headers.empty() && headers.data() + headers.size() == element.data()) {
-    headers = {headers.data(), headers.size() + element.size()};
-  } else {
-    if (into.gathered_headers.empty()) into.gathered_headers = as_text(headers);
-    into.gathered_headers += as_text(element);
-    headers = as_bytes(into.gathered_headers);
+    return true;
   }
+  if (headers.data() + headers.size() != element.data()) return false;
+  headers = {headers.data(), headers.size() + element.size()};
+  return true;
+}
+
+// Those that do not stand together are copied together.
+void gather(byte_span& headers, byte_span element, std::string& gathered) {
+  if (gathered.empty()) gathered = as_text(headers);
+  gathered += as_text(element);
+  headers = as_bytes(gathered);
+}
+
+// The field that `in` is in front of: from its tag to its end. Empty: cut.
+byte_span counted_element(byte_span bytes, const uint8_t* start, byte_reader& in) {
+  in.counted();
+  const uint8_t* end = bytes.data() + (bytes.size() - in.left());
+  return in.good() ? byte_span(start, static_cast<size_t>(end - start)) : byte_span();
+}
+
+// A weir.v1.PublishRecord.
+bool decode_record(byte_span bytes, publish_request& into, std::deque<std::string>& gathered) {
+  byte_reader in(bytes);
+  std::string* apart = nullptr;
+  while (in.left() != 0) {
+    const uint8_t* start = bytes.data() + (bytes.size() - in.left());
+    const uint64_t key = in.varint();
+    switch (key) {
+      case tag(2, counted_type):
+        into.subject = in.counted();
+        break;
+      case tag(3, varint_type):
+        into.ts_ms = static_cast<int64_t>(in.varint());
+        break;
+      case tag(4, counted_type): {
+        const byte_span element = counted_element(bytes, start, in);
+        if (extend(into.headers, element)) break;
+        if (apart == nullptr) apart = &gathered.emplace_back();
+        gather(into.headers, element, *apart);
+        break;
+      }
+      case tag(5, counted_type):
+        into.payload = as_bytes(in.counted());
+        break;
+      case tag(10, varint_type):
+        into.expected_last_seq = in.varint();
+        break;
+      case tag(11, counted_type):
+        into.message_id = in.counted();
+        break;
+      case tag(12, varint_type):
+        into.ttl_ms = in.varint();
+        break;
+      case tag(13, varint_type):
+        into.deliver_at_ms = static_cast<int64_t>(in.varint());
+        break;
+      default:
+        skip(in, key);
+    }
+  }
+  return in.good();
 }
 
 }  // namespace
@@ -74,9 +131,8 @@ bool decode_publish(byte_span bytes, decoded_publish& into) {
         request.payload = as_bytes(in.counted());
         break;
       case tag(4, counted_type): {
-        in.counted();
-        const uint8_t* end = bytes.data() + (bytes.size() - in.left());
-        if (in.good()) add_header({start, static_cast<size_t>(end - start)}, into);
+        const byte_span element = counted_element(bytes, start, in);
+        if (!extend(request.headers, element)) gather(request.headers, element, into.gathered_headers);
         break;
       }
       case tag(5, varint_type):
@@ -116,6 +172,39 @@ bool decode_publish_all(byte_span bytes, size_t messages_max, std::deque<decoded
   return in.good();
 }
 
+bool decode_publish_batch(byte_span bytes, size_t records_max, decoded_batch& into) {
+  into.stream = {};
+  into.frame = 0;
+  into.atomic = false;
+  into.records.clear();
+  into.gathered_headers.clear();
+  byte_reader in(bytes);
+  while (in.left() != 0) {
+    const uint64_t key = in.varint();
+    switch (key) {
+      case tag(1, counted_type):
+        into.stream = in.counted();
+        break;
+      case tag(2, varint_type):
+        into.frame = in.varint();
+        break;
+      case tag(3, varint_type):
+        into.atomic = in.varint() != 0;
+        break;
+      case tag(4, counted_type): {
+        const byte_span record = as_bytes(in.counted());
+        if (!in.good()) return false;
+        if (into.records.size() > records_max) return true;
+        if (!decode_record(record, into.records.emplace_back(), into.gathered_headers)) return false;
+        break;
+      }
+      default:
+        skip(in, key);
+    }
+  }
+  return in.good();
+}
+
 reply encode_published(const published& done) {
   reply out;
   byte_writer to(out.head);
@@ -130,6 +219,66 @@ reply encode_published(const published& done) {
     to.u8(1);
   }
   return out;
+}
+
+namespace {
+
+void set_failed(const batch_outcome& outcome, v1::PublishBatchAck& ack) {
+  const error& first = outcome.failed.front().why;
+  ack.set_result_code(std::string(to_string(first.code)));
+  ack.set_message("messages[" + std::to_string(outcome.failed.front().index) + "]: " + first.message);
+  for (const batch_outcome::failure& one : outcome.failed) {
+    v1::PublishRecordError& told = *ack.add_failed();
+    told.set_index(one.index);
+    told.set_result_code(std::string(to_string(one.why.code)));
+    told.set_message(one.why.message);
+    if (one.why.code == errc::wrong_revision) told.set_current_seq(one.why.detail);
+  }
+}
+
+void set_outcome(const batch_outcome& outcome, v1::PublishBatchAck& ack) {
+  ack.set_success(outcome.failed.empty());
+  ack.set_result_code("ok");
+  if (!outcome.failed.empty()) set_failed(outcome, ack);
+  ack.set_first_seq(outcome.first.raw());
+  ack.set_count(outcome.stored);
+  for (uint32_t i = 0; i < outcome.each.size(); ++i) {
+    ack.add_seqs(outcome.each[i].seq.raw());
+    if (outcome.each[i].duplicate) ack.add_duplicates(i);
+    if (outcome.each[i].scheduled) ack.add_scheduled(i);
+  }
+}
+
+}  // namespace
+
+reply encode_batch_ack(uint64_t frame, const result<batch_outcome>& outcome, const publish_limits* limits) {
+  if (outcome && outcome->failed.empty() && outcome->each.empty() && limits == nullptr) {
+    reply out;
+    byte_writer to(out.head);
+    out.head += std::string_view("\x08\x01\x12\x02ok\x20", 7);  // success, result_code "ok", the tag of frame
+    to.varint(frame);
+    to.u8(tag(5, varint_type));
+    to.varint(outcome->first.raw());
+    to.u8(tag(6, varint_type));
+    to.varint(outcome->stored);
+    return out;
+  }
+  v1::PublishBatchAck ack;
+  if (outcome) {
+    set_outcome(*outcome, ack);
+  } else {
+    ack.set_result_code(std::string(to_string(outcome.err().code)));
+    ack.set_message(outcome.err().message);
+  }
+  ack.set_frame(frame);
+  if (limits != nullptr) {
+    v1::PublishLimits& told = *ack.mutable_limits();
+    told.set_frame_bytes_max(limits->frame_bytes_max);
+    told.set_frame_messages_max(limits->frame_messages_max);
+    told.set_inflight_bytes_max(limits->inflight_bytes_max);
+    told.set_inflight_frames_max(limits->inflight_frames_max);
+  }
+  return serialize(ack);
 }
 
 }  // namespace weir

@@ -25,7 +25,9 @@ struct server_options {
   bool pin = true;  // a core for each reactor
   unsigned pool_threads = 2;
   unsigned stop_grace_ms = 10'000;
-  size_t subscriptions_bytes_max = 32u << 20;  // taken for all subscriptions together, not yet written
+  size_t subscriptions_bytes_max = 32u << 20;     // taken for all subscriptions together, not yet written
+  size_t publish_inflight_bytes_max = 16u << 20;  // frames of one Publish call placed and not answered, in bytes
+  uint32_t publish_inflight_frames_max = 1'024;   // and how many
   std::string log_level = "info";
   rpc_settings rpc;
   dispatcher_limits calls;

@@ -8,14 +8,14 @@ namespace weir {
 
 void visibility_queue::advance(lsn reached) {
   while (!waiting_.empty() && waiting_.front().end <= reached) {
-    if (waiting_.front().log != nullptr) waiting_.front().log->make_visible(waiting_.front().seq);
+    if (waiting_.front().log != nullptr) waiting_.front().log->make_visible(waiting_.front().last);
     waiting_.pop_front();
   }
 }
 
 void visibility_queue::drop_rest() {
   for (auto each = waiting_.rbegin(); each != waiting_.rend(); ++each) {
-    if (each->log != nullptr) each->log->drop_above(each->seq.prev());
+    if (each->log != nullptr) each->log->drop_above(each->first.prev());
   }
   waiting_.clear();
 }

@@ -50,7 +50,7 @@ class file_turn {
 // Appends that are not visible yet, in order.
 class visibility_queue {
  public:
-  void push(lsn end, stored_log* log, seq_no seq) { waiting_.push_back(item{end, log, seq}); }
+  void push(lsn end, stored_log* log, seq_no first, seq_no last) { waiting_.push_back(item{end, log, first, last}); }
   // Everything that ends at or before `reached` is visible now.
   void advance(lsn reached);
   // What is left will never be: the logs forget it.
@@ -61,7 +61,8 @@ class visibility_queue {
   struct item {
     lsn end;
     stored_log* log;  // null: dropped
-    seq_no seq;
+    seq_no first;
+    seq_no last;
   };
   std::deque<item> waiting_;
 };

@@ -58,24 +58,29 @@ stored_log::appended stored_log::append(const record_fields& fields, uint64_t ep
   appended done{stats_.last.next(), lsn()};
   slice bytes =
       options_.ephemeral ? encode_in_arena(fields, done.seq, epoch) : encode_entry(fields, done.seq, epoch, done.end);
-  place_appended(done.seq, bytes, fields.subject, done.end);
+  place_appended(done.seq, bytes, fields.subject);
+  show_when_safe(done.seq, done.end);
   return done;
 }
 
 // Inlined into both callers.
-inline void stored_log::place_appended(seq_no seq, const slice& bytes, std::string_view subject, lsn end) {
+inline void stored_log::place_appended(seq_no seq, const slice& bytes, std::string_view subject) {
   tail_.append(seq, bytes);
   if (stats_.count == 0) stats_.first = seq;
   stats_.last = seq;
   ++stats_.count;
   index_append(seq, static_cast<uint32_t>(bytes.size()), subject);
+}
+
+// What was appended from `first` on, by an entry that ends at `end`.
+inline void stored_log::show_when_safe(seq_no first, lsn end) {
   if (options_.ephemeral) {
-    visible_ = seq;
+    visible_ = stats_.last;
     return;
   }
   last_change_ = end;
   auto& queue = options_.written_is_visible ? host_.written_next : host_.durable_next;
-  queue.push(end, this, seq);
+  queue.push(end, this, first, stats_.last);
 }
 
 size_t stored_log::run_bytes(const std::vector<record_fields>& run) const {
@@ -107,9 +112,10 @@ stored_log::appended stored_log::append_run(const std::vector<record_fields>& ru
   const lsn end = host_.entries->seal();
   at = 0;
   for (size_t i = 0; i < run.size(); ++i) {
-    place_appended(seq_no(first.raw() + i), all.sub(at, sizes[i]), run[i].subject, end);
+    place_appended(seq_no(first.raw() + i), all.sub(at, sizes[i]), run[i].subject);
     at += sizes[i];
   }
+  show_when_safe(first, end);
   return appended{first, end};
 }
 

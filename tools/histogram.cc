@@ -32,11 +32,12 @@ uint64_t upper_end(size_t bucket) {
 
 histogram::histogram() : buckets_(bucket_of(value_max) + 1) {}
 
-void histogram::record(uint64_t value) {
-  ++buckets_[bucket_of(std::min(value, value_max))];
-  ++count_;
+void histogram::record(uint64_t value, uint64_t times) {
+  if (times == 0) return;
+  buckets_[bucket_of(std::min(value, value_max))] += times;
+  count_ += times;
   max_ = std::max(max_, value);
-  sum_ += static_cast<double>(value);
+  sum_ += static_cast<double>(value) * static_cast<double>(times);
 }
 
 void histogram::merge(const histogram& other) {

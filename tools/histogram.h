@@ -16,7 +16,7 @@ class histogram {
 
   histogram();
 
-  void record(uint64_t value);
+  void record(uint64_t value, uint64_t times = 1);
   void merge(const histogram& other);
 
   uint64_t count() const { return count_; }

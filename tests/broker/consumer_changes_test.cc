@@ -162,6 +162,72 @@ TEST_CASE("pause: a time that has passed resumes at once; a jump of the wall clo
   CHECK(client.got() == shown{"1"});
 }
 
+TEST_CASE("pause: ends by the wall clock that was set, at the next look, or within a second for who waits") {
+  shard_fixture world;
+  world.start();
+  world.create("s");
+  world.consume("s", "c");
+  world.publish_many("s", "a", 3);
+  pause(world, 600'000);
+  world.clock.set_wall(wall_ms(world.clock.wall().raw() + 600'000));
+  CHECK(world.fetch("s", "c", 1) == shown{"1"});
+  pause(world, 600'000);
+  subscriber client(world, "s", "c");
+  client.ask(1);
+  world.clock.set_wall(wall_ms(world.clock.wall().raw() + 600'000));
+  world.advance_ms(1'000);
+  CHECK(client.got() == shown{"2"});
+  world.ack("s", "c", 1);
+  world.ack("s", "c", 2);
+  pause(world, 1'000);
+  client.ask(1);
+  world.clock.set_wall(wall_ms(world.clock.wall().raw() - 600'000));
+  world.advance_ms(600'999);
+  CHECK(client.waits());
+  world.advance_ms(1);
+  CHECK(client.got() == shown{"3"});
+}
+
+TEST_CASE("pause: its time passes while the wall clock is not to be trusted too, and it can be asked for then") {
+  shard_fixture world;
+  world.start();
+  world.create("s");
+  world.consume("s", "c");
+  world.publish_many("s", "a", 2);
+  const wall_ms before = world.clock.wall();
+  pause(world, 10'000);
+  world.clock.set_wall(wall_ms(before.raw() - 24 * 3'600'000));
+  world.advance_ms(9'999);
+  CHECK(world.fetch("s", "c", 1) == shown{});
+  world.advance_ms(1);
+  CHECK(world.fetch("s", "c", 1) == shown{"1"});
+  world.clock.set_wall(wall_ms(before.raw() + 24 * 3'600'000));
+  REQUIRE(world.run(world.now->pause_consumer("s", "c", wall_ms(before.raw() + 30'000))));
+  subscriber client(world, "s", "c");
+  client.ask();
+  world.advance_ms(19'999);
+  CHECK(client.waits());
+  world.advance_ms(1);
+  CHECK(client.got() == shown{"2"});
+}
+
+TEST_CASE("pause: one that ended does not begin again when the wall clock goes back, after a restart neither") {
+  shard_fixture world;
+  world.start();
+  world.create("s");
+  world.consume("s", "c");
+  pause(world, 5'000);
+  world.advance_ms(5'000);
+  world.clock.set_wall(wall_ms(world.clock.wall().raw() - 600'000));
+  world.publish_many("s", "a", 2);
+  CHECK(world.consumer("s", "c").paused_until_ms == 0);
+  CHECK(world.fetch("s", "c", 1) == shown{"1"});
+  world.kill();
+  REQUIRE(world.open());
+  CHECK(world.consumer("s", "c").paused_until_ms == 0);
+  CHECK(world.fetch("s", "c", 1) == shown{"2"});
+}
+
 TEST_CASE("reset: goes back or forth, forgets what was pending and parked, and attempts begin at 1") {
   shard_fixture world;
   world.start();

@@ -50,8 +50,8 @@ void delivery_run::delete_consumer() {
 
 void delivery_run::pause() {
   const name_pair at = some_consumer();
-  const int64_t until = naive_.wall - 5'000 + 6 + some_ms(25'000);
-  note("pause " + at.first + "/" + at.second + " for " + std::to_string(until - naive_.wall));
+  const int64_t until = naive_.believed - 5'000 + 6 + some_ms(25'000);
+  note("pause " + at.first + "/" + at.second + " for " + std::to_string(until - naive_.believed));
   const auto real = real_.run(real_.now->pause_consumer(at.first, at.second, wall_ms(until)));
   same_code(error_of(real), naive_.pause(at.first, at.second, until));
 }

@@ -98,7 +98,7 @@ void delivery_run::step() {
       {12, &delivery_run::get_message, true},    {12, &delivery_run::delete_message, true},
       {6, &delivery_run::purge, true},           {30, &delivery_run::create_consumer, true},
       {6, &delivery_run::delete_consumer, true}, {12, &delivery_run::update_consumer, true},
-      {6, &delivery_run::pause, false},          {6, &delivery_run::reset, true},
+      {6, &delivery_run::pause, true},           {6, &delivery_run::reset, true},
       {140, &delivery_run::fetch, true},         {90, &delivery_run::ack, true},
       {25, &delivery_run::ack_many, true},       {45, &delivery_run::nak, true},
       {20, &delivery_run::term, true},           {15, &delivery_run::in_progress, true},

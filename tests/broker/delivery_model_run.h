@@ -168,7 +168,8 @@ class delivery_run {
   using appearances = std::vector<std::optional<naive::message>>;  // nullopt: gone already
   void observe();
   void observe_stream(const std::string& name, naive::stream& in);
-  void observe_outlived(const std::string& name, naive::stream& in);
+  bool explains(naive::stream in, const appearances& appeared);
+  std::vector<uint64_t> outlived_and_gone(const std::string& name, const naive::stream& in);
   void happen(naive::stream& in, const appearances& appeared);
   void find_moment(naive::stream& in, const appearances& appeared, const std::vector<consumer_info>& shown);
   bool got_something(const open_subscription& one);
@@ -178,10 +179,11 @@ class delivery_run {
   void serve_meanwhile(naive::stream& in);
   bool serve_if_same(open_subscription& one, naive::stream& in);
   void observe_inactive(bool by_itself);
+  void wait_for_sweep();
+  void clock_was_set();
   void nudge_wall();
   void jump_wall();
   void show_all();
-  void settle_pauses();
   void restart();
   void reopened();
 

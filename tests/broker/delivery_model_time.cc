@@ -1,5 +1,6 @@
 // The random run: time, restarts, and what happens by itself.
 #include <algorithm>
+#include <utility>
 
 #include "tests/broker/delivery_model_run.h"
 
@@ -7,8 +8,8 @@ namespace weir {
 namespace {
 
 constexpr int64_t deleted_late_ms_max = 5'000;  // an inactive consumer
-constexpr int64_t pauses_settle_ms = 31'000;    // a pause ends by its timer, though the wall clock is there already
-constexpr int64_t jump_settles_ms = 6'000;      // until the shard has looked at its clocks
+constexpr int64_t clock_seen_ms = 1'000;        // until the shard has looked at its clocks
+constexpr int64_t after_clock_ms = 6'000;
 constexpr int64_t hour_ms = 3'600'000;
 
 }  // namespace
@@ -16,6 +17,7 @@ constexpr int64_t hour_ms = 3'600'000;
 void delivery_run::follow_clock() {
   naive_.mono = real_.clock.mono().raw() / manual_clock::ns_per_ms;
   naive_.wall = real_.clock.wall().raw();
+  naive_.believed = naive_.wall - (suspect_ ? jumped_by_ : 0);
   naive_.trusted = suspect_ ? std::nullopt : std::optional<int64_t>(naive_.wall);
 }
 
@@ -53,6 +55,7 @@ void delivery_run::stop_here() {
     real_.settle();
   }
   naive_.expire();
+  naive_.look_for_room();
   const bool sweeps = naive_.mono >= next_sweep_;
   if (sweeps) {
     naive_.sweep();
@@ -67,6 +70,7 @@ void delivery_run::stop_here() {
     const std::string late = naive_.mono < lenient_until_ ? "" : naive_.overdue(in);
     expect(late.empty(), name + ": " + late);
   }
+  naive_.instant_is_over();
 }
 
 // What appeared in the same instant may be there before the sweep.
@@ -99,50 +103,43 @@ void delivery_run::observe_inactive(bool by_itself) {
   }
 }
 
+// What a new time ends (a pause) and what it begins (ages) come at different instants: the shard looks at its clocks
+// before the next sweep.
+void delivery_run::wait_for_sweep() {
+  if (next_sweep_ - naive_.mono <= clock_seen_ms) advance_by(clock_seen_ms);
+}
+
+void delivery_run::clock_was_set() {
+  lenient_until_ = naive_.mono + clock_seen_ms;
+  follow_clock();
+  advance_by(after_clock_ms);
+}
+
 // A correction of the wall clock by less than an hour: taken as it is.
 void delivery_run::nudge_wall() {
+  wait_for_sweep();
   const int64_t by = (one_in(2) ? 1 : -1) * some_ms(1'200'000);
   note("wall clock " + std::to_string(by));
-  lenient_until_ = naive_.mono + pauses_settle_ms;
   real_.clock.set_wall(wall_ms(naive_.wall + by));
-  follow_clock();
-  advance_by(jump_settles_ms);
+  clock_was_set();
 }
 
 // The wall clock jumps by hours or days, and later back: nothing expires meanwhile.
 void delivery_run::jump_wall() {
+  wait_for_sweep();
   if (suspect_) {
     note("wall clock back");
     suspect_ = false;
     real_.clock.set_wall(wall_ms(real_.clock.wall().raw() - jumped_by_));
   } else {
     if (!one_in(3)) return;
-    for (const auto& [name, in] : naive_.streams) {
-      for (const auto& [which, at] : in.consumers) {
-        if (at.paused_until != 0) return;  // whether it goes on is nowhere said
-      }
-    }
     suspect_ = true;
     jumped_by_ = (one_in(2) ? 1 : -1) * (2 * hour_ms + some_ms(1'000 * hour_ms));
     suspect_since_ = naive_.mono;
     note("wall clock jumps by " + std::to_string(jumped_by_));
     real_.clock.set_wall(wall_ms(real_.clock.wall().raw() + jumped_by_));
   }
-  lenient_until_ = naive_.mono + jump_settles_ms;
-  follow_clock();
-  advance_by(jump_settles_ms);
-}
-
-// Of a pause that was over, before the wall clock went back and the shard started again, either is right.
-void delivery_run::settle_pauses() {
-  for (auto& [name, in] : naive_.streams) {
-    const auto real = real_.run(real_.now->list_consumers(name));
-    expect(static_cast<bool>(real), "list of consumers");
-    for (const consumer_info& one : *real) {
-      naive::consumer* at = naive_.find(name, one.config.name);
-      if (at != nullptr && at->pause_was_over && one.paused_until_ms == 0) at->paused_until = at->pause_asked = 0;
-    }
-  }
+  clock_was_set();
 }
 
 // What is shown of a consumer is on disk from then on: lazily journaled progress too.
@@ -184,7 +181,6 @@ void delivery_run::restart() {
   expect(static_cast<bool>(restarted), restarted ? "" : "open: " + restarted.err().message);
   follow_clock();
   naive_.restart();
-  settle_pauses();
   reopened();
   check_everything();
 }

@@ -48,6 +48,7 @@ struct scheduled {
   int64_t deliver_at = 0;
   publishing what;
   int64_t overdue_since = -1;  // mono, while it could have been appended
+  bool did_not_fit = false;    // when this instant began
 };
 
 struct remembered_id {
@@ -84,8 +85,6 @@ struct consumer {
   uint64_t dropped = 0;
   uint64_t floor_min = 0;
   int64_t paused_until = 0;
-  bool pause_was_over = false;
-  int64_t pause_asked = 0;         // a start may find it again, if the wall clock went back meanwhile
   int64_t used_at = 0;             // mono
   uint64_t waiting = 0;            // subscriptions
   bool looked_lately = false;      // somebody waits, or did: the cursor may be beyond what does not match, or not yet
@@ -126,6 +125,7 @@ class broker {
   int64_t mono = 0;
   int64_t wall = 0;
   std::optional<int64_t> trusted;
+  int64_t believed = 0;  // wall, and what it would be if it had not jumped
   // Called before each step of what takes effect in steps (limits that must read first go block by block): who waits
   // may be served in between.
   std::function<void(stream&)> between_steps = [](stream&) {};
@@ -200,6 +200,9 @@ class broker {
   // was found there, nullptr if it is gone already. False: nothing explains it.
   // `after`: what was found behind it, which explains itself.
   bool explain(stream& in, const message* real, const std::vector<message>& after);
+  // Which scheduled messages whose time has come do not fit yet: others may pass them in this instant.
+  void look_for_room();
+  void instant_is_over();
   // Those that cannot have a dead letter, since they are one or since an update.
   void park_the_rest(stream& in);
   // A sentence about what should have happened by itself long ago; empty: nothing.

@@ -168,8 +168,7 @@ std::optional<errc> broker::pause(const std::string& name, const std::string& wh
   if (find(name) == nullptr) return errc::no_such_stream;
   consumer* at = find(name, which);
   if (at == nullptr) return errc::no_such_consumer;
-  at->paused_until = until > wall ? until : 0;
-  at->pause_asked = at->paused_until;
+  at->paused_until = until > believed ? until : 0;
   touch(*at);
   return std::nullopt;
 }
@@ -226,7 +225,7 @@ bool broker::room_for(const stream& in, const consumer& at, const std::string& s
 }
 
 bool broker::paused(const consumer& at) const {
-  return at.paused_until != 0 && trusted.value_or(wall) < at.paused_until;
+  return believed < at.paused_until;
 }
 
 uint64_t broker::floor_of(const stream& in, const consumer& at) {
@@ -474,7 +473,7 @@ void broker::expire() {
   doubt_ids();
   for (auto& [name, in] : streams) {
     for (auto& [which, at] : in.consumers) {
-      if (trusted && at.paused_until <= *trusted) at.paused_until = 0;
+      if (!paused(at)) at.paused_until = 0;  // for good
       at.dead_letter_before.clear();
       std::vector<uint64_t> passed;
       for (const auto& [seq, one] : at.pending) {

@@ -75,14 +75,30 @@ bool broker::explain_scheduled(stream& in, const message* real) {
     return true;
   }
   // One that does not fit yet may let others pass.
-  if (!full(in, {record(in, in.later[*first].what, in.last + 1, in.later[*first].deliver_at)})) return false;
+  const scheduled& next = in.later[*first];
+  if (!next.did_not_fit && !full(in, {record(in, next.what, in.last + 1, next.deliver_at)})) return false;
   for (size_t i = 0; i < in.later.size(); ++i) {
-    if (!trusted || in.later[i].deliver_at > *trusted) continue;
+    if (in.later[i].deliver_at > *trusted) continue;
     if (!same(record(in, in.later[i].what, in.last + 1, in.later[i].deliver_at), *real)) continue;
     deliver_scheduled(in, i);
     return true;
   }
   return false;
+}
+
+void broker::look_for_room() {
+  for (auto& [name, in] : streams) {
+    for (scheduled& one : in.later) {
+      const bool due = trusted && one.deliver_at <= *trusted;
+      one.did_not_fit = due && full(in, {record(in, one.what, in.last + 1, one.deliver_at)});
+    }
+  }
+}
+
+void broker::instant_is_over() {
+  for (auto& [name, in] : streams) {
+    for (scheduled& one : in.later) one.did_not_fit = false;
+  }
 }
 
 bool broker::explain_dead_letter(stream& in, const message* real, const std::vector<message>& after) {
@@ -199,7 +215,7 @@ std::optional<int64_t> broker::next_event() const {
       if (one.goes_at != 0) consider(mono + one.goes_at - wall);
     }
     for (const auto& [which, at] : in.consumers) {
-      if (at.paused_until != 0) consider(mono + at.paused_until - wall);
+      if (at.paused_until != 0) consider(mono + at.paused_until - believed);
       for (const auto& [seq, one] : at.pending) {
         if (one.now == state::out) consider(one.deadline);
       }
@@ -212,8 +228,6 @@ void broker::restart() {
   std::erase_if(streams, [](const auto& one) { return one.second.config.ephemeral; });
   for (auto& [name, in] : streams) {
     for (auto& [which, at] : in.consumers) {
-      at.pause_was_over = at.paused_until == 0;
-      at.paused_until = at.pause_asked > wall ? at.pause_asked : 0;
       at.waiting = 0;
       at.restarted = true;
       touch(at);

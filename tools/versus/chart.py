@@ -1,0 +1,119 @@
+"""The chart: throughput of every system and case, as SVG made by hand.
+
+Rates differ by a factor of a thousand, so the axis is logarithmic and a rate is a point, not a bar; a line through it
+goes from the least to the most of the rounds.
+"""
+import math
+from html import escape
+
+from cases import CASES
+
+CASE_NAMES = {'publish': 'publish', 'consume': 'consume + acknowledge', 'both': 'both at once'}
+COLOURS = {'weir': '#1f5fa8', 'nats': '#2b8a3e', 'redis': '#b3372c'}
+INK, FAINT, GRID = '#222222', '#666666', '#d9d9d9'
+LABELS = 215  # room for the names of systems
+PLOT = 400
+RIGHT = 70  # room for the last label
+LINE = 17
+PANEL_HEAD = 46
+PANEL_FOOT = 34
+TOP = 78
+
+
+class Axis:
+    """Powers of ten, as many as the rates need."""
+
+    def __init__(self, rates):
+        self.low = math.floor(math.log10(min(rates))) if rates else 3
+        self.high = max(math.ceil(math.log10(max(rates))) if rates else 6, self.low + 1)
+
+    def x(self, rate):
+        return (math.log10(rate) - self.low) / (self.high - self.low) * PLOT
+
+    def ticks(self):
+        return [10 ** power for power in range(self.low, self.high + 1)]
+
+
+def short(rate):
+    for unit, name in ((1e6, 'M'), (1e3, 'k'), (1, '')):
+        if rate >= unit * 0.9995:
+            return f'{rate / unit:.3g}{name}'
+    return f'{rate:.3g}'
+
+
+def text(x, y, words, size=12, colour=INK, anchor='start', weight='normal'):
+    return (f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}" '
+            f'font-weight="{weight}">{escape(words)}</text>')
+
+
+def mark(x, y, colour, filled):
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour if filled else "white"}" stroke="{colour}" stroke-width="1.6"/>'
+
+
+def line(x1, y1, x2, y2, colour, width=1.0):
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}"/>'
+
+
+def _panel(report, case, size, axis, counts, left, top):
+    """One case and size: a line for each system and number of connections."""
+    groups = {group['connections']: group for group in report['groups'] if (group['case'], group['size']) == (case, size)}
+    bottom = top + PANEL_HEAD + LINE * len(counts) * len(report['systems'])
+    plot = left + LABELS
+    made = [text(left, top + 18, f'{CASE_NAMES[case]}, {size} B', 14, weight='bold')]
+    for tick in axis.ticks():
+        x = plot + axis.x(tick)
+        made += [line(x, top + PANEL_HEAD - 8, x, bottom, GRID), text(x, bottom + 15, short(tick), 11, FAINT, 'middle')]
+    made.append(text(plot + PLOT / 2, bottom + 30, 'messages per second (logarithmic)', 11, FAINT, 'middle'))
+    y = top + PANEL_HEAD
+    for name, system in report['systems'].items():
+        colour = COLOURS[system['family']]
+        made += [line(left, y - LINE / 2, plot + PLOT, y - LINE / 2, GRID, 0.5),
+                 text(plot - 10, y + LINE * (len(counts) - 1) / 2 + 4, system['label'], 12, anchor='end')]
+        for order, connections in enumerate(counts):
+            one = groups.get(connections, {'systems': {}})['systems'].get(name, {'unavailable': 'not run'})
+            if 'rate' not in one:
+                if 'failed' in one or order == 0:
+                    made.append(text(plot + 6, y + 4, 'failed' if 'failed' in one else 'not available', 11, FAINT))
+            else:
+                rate = one['rate']
+                x = plot + axis.x(rate['median'])
+                made += [line(plot + axis.x(rate['min']), y, plot + axis.x(rate['max']), y, colour, 1.6),
+                         mark(x, y, colour, order == 0),
+                         text(max(x, plot + axis.x(rate['max'])) + 8, y + 4, short(rate['median']), 11)]
+            y += LINE
+    return made, bottom + PANEL_FOOT
+
+
+def _legend(report, counts, width):
+    x, made = 20.0, []
+    for order, connections in enumerate(counts):
+        made += [mark(x + 4, 52, INK, order == 0), text(x + 14, 56, f'{connections} connection' + ('s' if connections > 1 else ''))]
+        x += 130
+    made.append(text(x, 56, 'point: median of the rounds; line: least to most', 12, FAINT))
+    machine = report['machine']
+    made.append(text(width - 20, 56, f'{machine["cores"]} cores shared by server and clients, {machine["filesystem"]}', 12,
+                     FAINT, 'end'))
+    return made
+
+
+def chart(report):
+    sizes = sorted({group['size'] for group in report['groups']})
+    counts = sorted({group['connections'] for group in report['groups']})
+    rates = [one['rate'][end] for group in report['groups'] for one in group['systems'].values() if 'rate' in one
+             for end in ('min', 'max')]
+    axis = Axis(rates)
+    wide = LABELS + PLOT + RIGHT
+    width = 20 + wide * max(1, len(sizes))
+    made = [text(20, 30, 'Side by side: ' + ', '.join(f'{p} {v}' for p, v in report['versions'].items()), 16, weight='bold'),
+            *_legend(report, counts, width)]
+    top = TOP
+    for case in CASES:
+        below = top
+        for column, size in enumerate(sizes):
+            panel, below = _panel(report, case, size, axis, counts, 20 + wide * column, top)
+            made += panel
+        top = below + 8
+    body = '\n'.join(made)
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{top + 10}" viewBox="0 0 {width} {top + 10}" '
+            f'font-family="DejaVu Sans, Helvetica, Arial, sans-serif">\n'
+            f'<rect width="100%" height="100%" fill="white"/>\n{body}\n</svg>\n')

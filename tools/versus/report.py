@@ -1,0 +1,157 @@
+"""Medians over rounds, and the table that people read."""
+import statistics
+
+from cases import CASES
+
+# Figures of a case, as they stand in a trial; latencies are beside them.
+FIGURES = ('rate', 'server_cpu_per_million', 'client_cpu_per_million', 'peak_bytes', 'written_per_message', 'others_cores')
+PERCENTILES = ('p50', 'p99', 'p99_9')
+CASE_TITLES = {'publish': 'Publish', 'consume': 'Consume + acknowledge (a replay of what was published)',
+               'both': 'Both at once'}
+LATENCIES = {'publish': 'publish to ack', 'both': 'publish to delivery'}
+
+
+def _spread(values):
+    return {'median': statistics.median(values), 'min': min(values), 'max': max(values)}
+
+
+def _summary(outcomes):
+    """Of the same case in all rounds."""
+    failed = [outcome['failed'] for outcome in outcomes if 'failed' in outcome]
+    if failed:  # figures of the other rounds would hide it
+        return {'failed': failed[0], 'failed_rounds': len(failed), 'rounds': len(outcomes)}
+    good = [outcome for outcome in outcomes if 'rate' in outcome]
+    if not good:
+        return {'unavailable': next((o['unavailable'] for o in outcomes if 'unavailable' in o), 'not run')}
+    made = {'rounds': len(good)}
+    for name in FIGURES:
+        made[name] = _spread([outcome[name] for outcome in good])
+    for name in ('latency_us', 'ack_latency_us'):
+        if name in good[0]:
+            made[name] = {p: _spread([outcome[name][p] for outcome in good]) for p in PERCENTILES}
+    return made
+
+
+def summarize(rows, trials, disks):
+    """The report without what is known about the machine."""
+    keys = sorted({(trial['size'], trial['connections']) for trial in trials})
+    groups = []
+    for case in CASES:
+        for size, connections in keys:
+            systems = {}
+            for row in rows:
+                outcomes = [trial['cases'][case] for trial in trials
+                            if (trial['system'], trial['size'], trial['connections']) == (row.name, size, connections)]
+                systems[row.name] = _summary(outcomes) if outcomes else {'unavailable': row.missing or 'not run'}
+            groups.append({'case': case, 'size': size, 'connections': connections, 'systems': systems})
+    baseline = {name: _spread([disk[name] for disk in disks]) for name in disks[0]} if disks else {}
+    return {'systems': {row.name: {'title': row.title, 'label': row.label, 'family': row.family, 'durability': row.durability,
+                                   'missing': row.missing} for row in rows},
+            'disk': baseline, 'groups': groups}
+
+
+def number(value):
+    """Three significant digits, as people write them."""
+    if value >= 999.5:
+        digits = 3 - len(str(int(value)))
+        return f'{round(value, digits):,.0f}'
+    if value >= 99.95:
+        return f'{value:.0f}'
+    return f'{value:.1f}' if value >= 9.995 else f'{value:.2f}'
+
+
+def time_text(us):
+    if us < 1000:
+        return f'{us:.0f} us'
+    return f'{number(us / 1e3)} ms' if us < 1e6 else f'{number(us / 1e6)} s'
+
+
+def _cells(case, one, size):
+    rate = one['rate']
+    cells = [number(rate['median']), f'{number(rate["min"])} - {number(rate["max"])}', number(rate['median'] * size / 1e6)]
+    if case in LATENCIES:
+        cells += [time_text(one['latency_us'][p]['median']) for p in PERCENTILES]
+    return cells + [number(one['server_cpu_per_million']['median']), number(one['client_cpu_per_million']['median']),
+                    number(one['peak_bytes']['median'] / 1e6), number(one['written_per_message']['median'])]
+
+
+def _table(group, systems):
+    case = group['case']
+    heads = ['system', 'acknowledged means', 'msg/s', 'min - max', 'MB/s']
+    if case in LATENCIES:
+        heads += [f'p50 {LATENCIES[case]}', 'p99', 'p99.9']
+    heads += ['server CPU s/million', 'client CPU s/million', 'server peak MB', 'bytes written/msg']
+    lines = ['| ' + ' | '.join(heads) + ' |', '|---|---|' + '---:|' * (len(heads) - 2)]
+    for name, one in group['systems'].items():
+        cells = [systems[name]['title'], systems[name]['durability']]
+        if 'failed' in one:
+            cells += [f'**failed** in {one["failed_rounds"]} of {one["rounds"]} rounds: {one["failed"]}']
+        elif 'unavailable' in one:
+            cells += [f'not available: {one["unavailable"]}']
+        else:
+            cells += _cells(case, one, group['size'])
+        cells += [''] * (len(heads) - len(cells))
+        lines.append('| ' + ' | '.join(cell.replace('|', '/') for cell in cells) + ' |')
+    return '\n'.join(lines)
+
+
+def _others(report):
+    values = [one['others_cores']['median'] for group in report['groups'] for one in group['systems'].values()
+              if 'others_cores' in one]
+    return statistics.median(values) if values else 0
+
+
+def _head(report):
+    machine, settings, disk = report['machine'], report['settings'], report['disk']
+    lines = ['# Side by side', '',
+             f'{report["made"]}, {machine["cores"]} cores ({machine["processor"]}), {machine["memory_gb"]:.0f} GB, '
+             f'Linux {machine["kernel"]}, {machine["filesystem"]}. '
+             + ', '.join(f'{program} {version}' for program, version in report['versions'].items()) + '.',
+             f'{settings["rounds"]} interleaved rounds, {settings["seconds"]:g} s of publishing a case; medians over rounds.'
+             + ('' if report['complete'] else ' **Cut short: not all rounds were run.**'),
+             f'Load average {report["load_before"]:.1f} before and {report["load_after"]:.1f} after; programs that have '
+             f'nothing to do with this took {_others(report):.2f} cores (median).']
+    if disk:
+        lines.append(f'The disk alone: 1 MiB pwrite + fdatasync {number(disk["bytes_per_second"]["median"] / 1e6)} MB/s '
+                     f'({number(disk["bytes_per_second"]["min"] / 1e6)} - {number(disk["bytes_per_second"]["max"] / 1e6)}), '
+                     f'4 KiB pwrite + fdatasync {number(disk["sync_4k_us"]["median"])} us (median).')
+    return '\n'.join(lines)
+
+
+def _median_rate(report, case, size, connections, names):
+    """The best of these systems."""
+    rates = [group['systems'][name]['rate']['median'] for group in report['groups'] for name in names
+             if (group['case'], group['size'], group['connections']) == (case, size, connections)
+             and 'rate' in group['systems'].get(name, {})]
+    return max(rates, default=None)
+
+
+def _goals(report):
+    lanes = [name for name in report['systems'] if name.startswith('weir-lane')]
+    lines = []
+    for connections in sorted({group['connections'] for group in report['groups']}):
+        publish = _median_rate(report, 'publish', 128, connections, lanes)
+        large = _median_rate(report, 'publish', 1024, connections, lanes)
+        consume = _median_rate(report, 'consume', 128, connections, lanes)
+        where = f'{connections} connection' + ('s' if connections > 1 else '')
+        for peer, mine, case, goal in (('nats', publish, 'publish', 10), ('redis-always', publish, 'publish', 10),
+                                       ('nats', consume, 'consume', 10)):
+            theirs = _median_rate(report, case, 128, connections, [peer])
+            if mine and theirs:
+                lines.append(f'| fast lane {case}, 128 B, {where} / {report["systems"][peer]["title"]} | {mine / theirs:.1f} '
+                             f'| >= {goal} |')
+        if large and report['disk']:
+            share = large * 1024 / report['disk']['bytes_per_second']['median']
+            lines.append(f'| fast lane publish, 1 KiB, {where}: payload bytes / bare 1 MiB writes | {share:.2f} | >= 0.50 |')
+    if not lines:
+        return ''
+    return '\n\n## Against the goals\n\n| ratio of medians | reached | goal |\n|---|---:|---:|\n' + '\n'.join(lines)
+
+
+def to_markdown(report):
+    parts = [_head(report)]
+    for group in report['groups']:
+        many = 's' if group['connections'] > 1 else ''
+        parts.append(f'## {CASE_TITLES[group["case"]]}, {group["size"]} B, {group["connections"]} connection{many}\n\n'
+                     + _table(group, report['systems']))
+    return '\n\n'.join(parts) + _goals(report) + '\n'
