@@ -15,8 +15,8 @@ auto place_of(Line& line, seq_no seq) {
 
 }  // namespace
 
-bool dedup_table::expired(const known& one, std::optional<wall_ms> now) const {
-  return now && now->raw() - one.at.raw() >= static_cast<int64_t>(window_ms_);
+bool dedup_table::expired(const known& one, wall_ms now) const {
+  return now.raw() - one.at.raw() >= static_cast<int64_t>(window_ms_);
 }
 
 void dedup_table::kill(known& one) {
@@ -31,26 +31,32 @@ void dedup_table::drop_front(bool scheduled) {
   from.pop_front();
 }
 
-const dedup_table::known* dedup_table::find(std::string_view id, std::optional<wall_ms> now) {
-  for (const bool scheduled : {false, true}) {
-    line& from = queue(scheduled);
-    while (!from.empty() && (from.front().id.empty() || expired(from.front(), now))) drop_front(scheduled);
-  }
+const dedup_table::known* dedup_table::find(std::string_view id, wall_ms now) const {
   const auto found = by_id_.find(id);
-  // The clock may have been set back a little: one behind the front can be older than it.
   if (found == by_id_.end() || expired(*found->second, now)) return nullptr;
   return found->second;
 }
 
-void dedup_table::put(std::string_view id, seq_no seq, wall_ms at, bool scheduled) {
+bool dedup_table::add(std::string_view id, seq_no seq, wall_ms at, bool scheduled) {
   line& to = queue(scheduled);
-  if (!to.empty() && to.back().seq >= seq) return;  // only in damaged state
+  if (!to.empty() && to.back().seq >= seq) return false;  // only in damaged state
   if (const auto before = by_id_.find(id); before != by_id_.end()) kill(*before->second);
   to.push_back(known{std::string(id), seq, at, scheduled});
   by_id_.emplace(to.back().id, &to.back());
   const size_t& count = ++counts_[scheduled ? 1 : 0];
   while (count > ids_max_) drop_front(scheduled);
+  return true;
+}
+
+void dedup_table::put(std::string_view id, seq_no seq, wall_ms at, bool scheduled) {
+  if (!add(id, seq, at, scheduled)) return;
+  line& to = queue(scheduled);
+  while (!to.empty() && (to.front().id.empty() || expired(to.front(), at))) drop_front(scheduled);
   tidy(scheduled);
+}
+
+void dedup_table::load(const known& one) {
+  add(one.id, one.seq, one.at, one.scheduled);
 }
 
 // Sweeps out what was forgotten from the middle once it is most of the line.

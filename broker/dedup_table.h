@@ -1,20 +1,20 @@
 // The message ids that one stream knows: a publish with one of them is a repetition and stores nothing.
 //
-// Owned by its stream, made at the first id. An id is known for the window, counted from the publish that brought it (a
-// repetition does not count), and as long as it is among the newest ids_max by sequence: of the stream's messages, or
-// of the scheduled ones, each line by itself. Which those are no clock says: the wall clock going back pushes out
-// nothing, it makes the ids it left behind known for so much longer. Whether an id whose window had ended is known
-// again when the clock goes back after that is open: it may have been let go, and be back after a restart (also if its
-// message was purged meanwhile). Expired ones that were not let go yet count among the newest. Ids of scheduled
-// messages carry the message's sequence in the stream's schedule until it comes due, and are new in the stream then.
-// Time is the broker's; while the wall clock is not to be trusted nothing is forgotten by time. Lives from journal and
-// snapshot (state_codec.h).
+// Owned by its stream, made at the first id. What it holds is a pure function of the calls that change it, which are in
+// the journal; what it answers, of that and the time it is asked with: the same after any restart, however often and
+// when it was asked before. The table is two lines by sequence, of the stream's messages and of the scheduled ones. A
+// new id lets go what is older than it by the window, from the front of its line, and what is beyond the newest
+// ids_max; asking lets go of nothing. An id that is there is known for the window, counted from the publish that
+// brought it (a repetition does not count). So a wall clock that goes back pushes out nothing: the ids it left behind
+// are known for so much longer, and those whose window had ended are known again unless a later publish let them go.
+// Ids of scheduled messages carry the message's sequence in the stream's schedule until it comes due, and are new in
+// the stream then, with the time of their publish. Time is the broker's. Lives from journal and snapshot
+// (state_codec.h).
 //
 // An id takes about 120 bytes, and its own if it is longer than 15.
 #pragma once
 
 #include <deque>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -38,9 +38,11 @@ class dedup_table {
     bool scheduled = false;
   };
   // nullptr: not known (any more). Valid until the next call that changes the table.
-  const known* find(std::string_view id, std::optional<wall_ms> now);
+  const known* find(std::string_view id, wall_ms now) const;
   // Sequences rise from call to call, those of scheduled messages by themselves. An id that is there already moves.
   void put(std::string_view id, seq_no seq, wall_ms at, bool scheduled);
+  // The same, of what for_each() told: lets go of nothing by time.
+  void load(const known& one);
 
   // Those of the rising `seqs` that have an id.
   std::vector<seq_no> among(const std::vector<seq_no>& seqs, bool scheduled) const;
@@ -63,7 +65,7 @@ class dedup_table {
     tidy(scheduled);
   }
 
-  // What must be kept of it, in an order that put() takes.
+  // What must be kept of it, in an order that load() takes.
   template <class Each>
   void for_each(Each each) const {
     for (const bool scheduled : {false, true}) {
@@ -79,7 +81,9 @@ class dedup_table {
 
   line& queue(bool scheduled) { return queues_[scheduled ? 1 : 0]; }
   const line& queue(bool scheduled) const { return queues_[scheduled ? 1 : 0]; }
-  bool expired(const known& one, std::optional<wall_ms> now) const;
+  bool expired(const known& one, wall_ms now) const;
+  // False: it is not there, because its sequence does not rise.
+  bool add(std::string_view id, seq_no seq, wall_ms at, bool scheduled);
   void kill(known& one);
   void drop_front(bool scheduled);
   void tidy(bool scheduled);

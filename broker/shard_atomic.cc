@@ -41,7 +41,7 @@ result<shard_impl::publish_needs> shard_impl::look_at_each(const std::vector<pub
   }
   for (size_t i = 0; i < run.size() && in.ids; ++i) {
     if (run[i].message_id.empty()) continue;
-    const dedup_table::known* known = in.ids->find(run[i].message_id, trusted_wall());
+    const dedup_table::known* known = in.ids->find(run[i].message_id, believed_wall());
     if (known == nullptr) continue;
     const std::string where = known->scheduled ? "a scheduled message" : std::to_string(known->seq.raw());
     to.refused = fail(errc::already_exists, record_field(i) + ".message_id: " + quoted(run[i].message_id) +

@@ -175,7 +175,7 @@ void shard_impl::release_one(stream& in, const record_fields& fields, const sche
   extras.first = in.log().stats().last.next();
   message_extras::item item;
   const dedup_table::known* known = nullptr;
-  if (in.ids && !parts.message_id.empty()) known = in.ids->find(parts.message_id, trusted_wall());
+  if (in.ids && !parts.message_id.empty()) known = in.ids->find(parts.message_id, believed_wall());
   if (known != nullptr && known->scheduled && known->seq == from) {
     item.id = parts.message_id;
     item.published_at = known->at;

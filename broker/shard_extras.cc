@@ -36,7 +36,7 @@ result<std::optional<shard_impl::publish_needs>> shard_impl::look_special(const 
   using decision = std::optional<publish_needs>;
   const stream& in = *to.in;
   const dedup_table::known* known = nullptr;
-  if (in.ids && !request.message_id.empty()) known = in.ids->find(request.message_id, trusted_wall());
+  if (in.ids && !request.message_id.empty()) known = in.ids->find(request.message_id, believed_wall());
   if (known != nullptr) {
     to.original = published{known->scheduled ? seq_no() : known->seq, true, known->scheduled};
     return decision(publish_needs::durable_original);

@@ -117,7 +117,7 @@ result<void> shard_impl::restore_extras(stream& in, const std::string& bytes) {
   if (!extras->ids.empty() && !in.ids) {
     in.ids = std::make_unique<dedup_table>(in.config().dedup_window_ms, limits_.dedup_ids_max);
   }
-  for (const dedup_table::known& one : extras->ids) in.ids->put(one.id, one.seq, one.at, one.scheduled);
+  for (const dedup_table::known& one : extras->ids) in.ids->load(one);
   for (const due_index::item& one : extras->expiring) in.expiring.add(one.seq, one.at);
   return ok();
 }

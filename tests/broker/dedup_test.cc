@@ -1,4 +1,6 @@
 // Message ids: what was published before stores nothing (field-notes 2.11).
+#include <algorithm>
+#include <memory>
 #include <random>
 
 #include "broker/dedup_table.h"
@@ -222,31 +224,56 @@ TEST_CASE("dedup: after a power cut at any moment an id and its message are ther
   }
 }
 
-TEST_CASE("dedup table: against a naive one, with ids of scheduled messages, forgetting and expiry") {
+// The two lines of a table by the letter of its header: everything that is there, oldest first.
+struct naive_table {
+  static constexpr int64_t window = 1000;
+  static constexpr size_t most = 20;
+  struct known {
+    std::string id;
+    uint64_t seq;
+    int64_t at;
+    bool scheduled;
+  };
+  std::vector<known> all;
+
+  const known* find(const std::string& id, int64_t now) const {
+    for (const known& one : all) {
+      if (one.id == id && now - one.at < window) return &one;
+    }
+    return nullptr;
+  }
+  void put(const known& fresh) {
+    std::erase_if(all, [&fresh](const known& one) { return one.id == fresh.id; });
+    all.push_back(fresh);
+    for (;;) {
+      const auto same = [&fresh](const known& one) { return one.scheduled == fresh.scheduled; };
+      const auto oldest = std::find_if(all.begin(), all.end(), same);
+      const bool many = static_cast<size_t>(std::count_if(all.begin(), all.end(), same)) > most;
+      if (!many && fresh.at - oldest->at < window) break;
+      all.erase(oldest);
+    }
+  }
+};
+
+TEST_CASE("dedup table: against a naive one, with ids of scheduled messages, a clock that goes back, and restarts") {
   const seed_range seeds = test_seeds(100, 5000);
   for (uint64_t seed = seeds.first; seed < seeds.last; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);
-    constexpr size_t most = 20;
-    dedup_table table(1000, most);
-    struct line {
-      seq_no seq;
-      int64_t at;
-      bool scheduled;
-    };
-    std::map<std::string, line> model;
+    auto table = std::make_unique<dedup_table>(naive_table::window, naive_table::most);
+    naive_table model;
     int64_t now = 5000;
     uint64_t next[2] = {1, 1};
     for (int step = 0; step < 600; ++step) {
       now += static_cast<int64_t>(random() % 40);
+      if (random() % 50 == 0) now += static_cast<int64_t>(random() % 4000) - 2000;
       const std::string id = "id" + std::to_string(random() % 40);
-      std::erase_if(model, [now](const auto& one) { return now - one.second.at >= 1000; });
-      const auto* found = table.find(id, wall_ms(now));
-      const auto expected = model.find(id);
-      REQUIRE((found != nullptr) == (expected != model.end()));
+      const auto* found = table->find(id, wall_ms(now));
+      const auto* expected = model.find(id, now);
+      REQUIRE((found != nullptr) == (expected != nullptr));
       if (found != nullptr) {
-        CHECK(found->seq == expected->second.seq);
-        CHECK(found->scheduled == expected->second.scheduled);
+        CHECK(found->seq.raw() == expected->seq);
+        CHECK(found->scheduled == expected->scheduled);
       }
       const bool scheduled = random() % 3 == 0;
       if (random() % 10 == 0) {
@@ -254,34 +281,61 @@ TEST_CASE("dedup table: against a naive one, with ids of scheduled messages, for
         for (uint64_t seq = 1; seq < next[scheduled ? 1 : 0]; ++seq) {
           if (random() % 4 == 0) gone.push_back(seq_no(seq));
         }
-        std::vector<seq_no> hit;
-        for (const seq_no seq : gone) {
-          for (auto& [name, one] : model) {
-            if (one.seq == seq && one.scheduled == scheduled) hit.push_back(seq);
-          }
-        }
-        CHECK(table.among(gone, scheduled) == hit);
-        table.forget(gone, scheduled);
-        std::erase_if(model, [&](const auto& one) {
-          return one.second.scheduled == scheduled && std::count(gone.begin(), gone.end(), one.second.seq) != 0;
-        });
+        const auto hit = [&](const naive_table::known& one) {
+          return one.scheduled == scheduled && std::count(gone.begin(), gone.end(), seq_no(one.seq)) != 0;
+        };
+        CHECK(table->among(gone, scheduled).size() ==
+              static_cast<size_t>(std::count_if(model.all.begin(), model.all.end(), hit)));
+        table->forget(gone, scheduled);
+        std::erase_if(model.all, hit);
       } else if (found == nullptr || random() % 3 == 0) {
-        const seq_no seq(next[scheduled ? 1 : 0]++);
-        table.put(id, seq, wall_ms(now), scheduled);
-        model[id] = line{seq, now, scheduled};
-        const auto count = std::count_if(model.begin(), model.end(),
-                                         [&](const auto& one) { return one.second.scheduled == scheduled; });
-        if (count > static_cast<std::ptrdiff_t>(most)) {
-          seq_no lowest = seq;
-          for (const auto& [name, one] : model) {
-            if (one.scheduled == scheduled) lowest = std::min(lowest, one.seq);
-          }
-          std::erase_if(model,
-                        [&](const auto& one) { return one.second.scheduled == scheduled && one.second.seq == lowest; });
-        }
+        const uint64_t seq = next[scheduled ? 1 : 0]++;
+        table->put(id, seq_no(seq), wall_ms(now), scheduled);
+        model.put({id, seq, now, scheduled});
       }
-      CHECK(table.size() <= 2 * most);
+      CHECK(table->size() == model.all.size());
+      if (random() % 60 != 0) continue;
+      auto again = std::make_unique<dedup_table>(naive_table::window, naive_table::most);
+      table->for_each([&again](const dedup_table::known& one) { again->load(one); });
+      table = std::move(again);
     }
+  }
+}
+
+TEST_CASE("dedup: when the clock goes back, what was asked meanwhile and a restart change no answer") {
+  // Answers after: nothing; a repetition and a refused publish in between; a restart; a kill.
+  for (const int between : {0, 1, 2, 3}) {
+    CAPTURE(between);
+    shard_fixture world;
+    world.start();
+    world.create("s", [](stream_config& c) { c.dedup_window_ms = 10'000; });
+    CHECK(publish_id(world, "s", "x") == "1");
+    world.advance_ms(5'000);
+    CHECK(publish_id(world, "s", "y") == "2");
+    world.advance_ms(7'000);
+    if (between == 1) {
+      CHECK(publish_id(world, "s", "y") == "2 again");
+      special refused;
+      refused.id = "x";
+      refused.expected = 77;
+      CHECK(told(publish_special(world, "s", "a", refused)) == "wrong_revision");
+    }
+    if (between == 2) REQUIRE(world.restart());
+    if (between == 3) {
+      world.kill();
+      world.start();
+    }
+    world.clock.set_wall(wall_ms(world.clock.wall().raw() - 3'000));
+    CHECK(publish_id(world, "s", "x") == "1 again");  // nine seconds old by this clock
+    world.advance_ms(1'000);
+    CHECK(publish_id(world, "s", "x") == "3");
+    // A later publish let go of what it was behind by the window, and that is for good.
+    world.advance_ms(5'000);
+    CHECK(publish_id(world, "s", "z") == "4");
+    if (between == 2) REQUIRE(world.restart());
+    world.clock.set_wall(wall_ms(world.clock.wall().raw() - 3'000));
+    CHECK(publish_id(world, "s", "y") == "5");
+    CHECK(publish_id(world, "s", "x") == "3 again");
   }
 }
 

@@ -47,17 +47,16 @@ struct publishing {
 struct scheduled {
   int64_t deliver_at = 0;
   publishing what;
+  uint64_t order = 0;          // of its id
   int64_t overdue_since = -1;  // mono, while it could have been appended
   bool did_not_fit = false;    // when this instant began
 };
 
 struct remembered_id {
   uint64_t seq = 0;
-  bool scheduled = false;  // when it was published; seq is 0 until it is delivered
-  int64_t time = 0;        // wall
+  bool scheduled = false;  // seq is 0 until it is delivered, if it is known then
+  int64_t time = 0;        // of the publish, as believed
   uint64_t order = 0;      // of the publish, then of the delivery
-  bool in_schedule() const { return scheduled && seq == 0; }
-  bool doubtful = false;  // its window ended, but the wall clock went back since
 };
 
 enum class state : uint8_t { held, out, in_hand, due, dying };
@@ -139,8 +138,6 @@ class broker {
 
   // Messages.
   result<published> publish(const publishing& what);
-  // Ids whose window ended by one look at the wall clock and not by another may be remembered or not: says which.
-  void settle_doubt(const publishing& what, bool known_really);
   // The errors any of which is right, if the whole run is refused; empty: stored, `first` is its first sequence.
   std::set<errc> publish_all(const std::vector<publishing>& run, uint64_t& first);
   result<std::optional<message>> read_latest(const std::string& name, const std::string& subject) const;
@@ -235,9 +232,8 @@ class broker {
   uint64_t append(stream& in, message what);
   uint64_t append_unpruned(stream& in, message what);  // but down to the cap of its subject
   const remembered_id* known(const stream& in, const std::string& id) const;
-  void doubt_ids();
-  bool forgettable(const stream& in, const remembered_id& one) const;
-  void remember(stream& in, const std::string& id, remembered_id what);
+  static bool expired(const stream& in, const remembered_id& one, int64_t now);
+  uint64_t remember(stream& in, const std::string& id, remembered_id what);
 
   uint64_t prune(stream& in, bool ages);
   uint64_t prune_strictly(stream& in, bool ages);

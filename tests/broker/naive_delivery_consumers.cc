@@ -470,7 +470,6 @@ void broker::exhaust(const stream& in, consumer& at, uint64_t seq, park_reason r
 }
 
 void broker::expire() {
-  doubt_ids();
   for (auto& [name, in] : streams) {
     for (auto& [which, at] : in.consumers) {
       if (!paused(at)) at.paused_until = 0;  // for good

@@ -280,34 +280,30 @@ const remembered_id* broker::known(const stream& in, const std::string& id) cons
   if (id.empty()) return nullptr;
   const auto at = in.ids.find(id);
   if (at == in.ids.end()) return nullptr;
-  return forgettable(in, at->second) ? nullptr : &at->second;
+  return expired(in, at->second, believed) ? nullptr : &at->second;
 }
 
-bool broker::forgettable(const stream& in, const remembered_id& one) const {
-  return trusted && *trusted >= one.time + static_cast<int64_t>(in.config.dedup_window_ms);
+bool broker::expired(const stream& in, const remembered_id& one, int64_t now) {
+  return now >= one.time + static_cast<int64_t>(in.config.dedup_window_ms);
 }
 
-void broker::settle_doubt(const publishing& what, bool known_really) {
-  stream* in = find(what.stream);
-  if (in == nullptr || what.id.empty()) return;
-  const auto at = in->ids.find(what.id);
-  if (at == in->ids.end() || !at->second.doubtful || known_really || forgettable(*in, at->second)) return;
-  in->ids.erase(at);
-}
-
-// The bound counts those of scheduled messages by themselves.
-void broker::remember(stream& in, const std::string& id, remembered_id what) {
-  if (id.empty()) return;
+// Those of scheduled messages are a line by themselves. The oldest of a line go when there are too many, or when their
+// window ended before this one was published.
+uint64_t broker::remember(stream& in, const std::string& id, remembered_id what) {
+  if (id.empty()) return 0;
   what.order = ++order_;
   in.ids[id] = what;
-  size_t count = 0;
-  auto oldest = in.ids.end();
-  for (auto one = in.ids.begin(); one != in.ids.end(); ++one) {
-    if (one->second.in_schedule() != what.in_schedule()) continue;
-    ++count;
-    if (oldest == in.ids.end() || one->second.order < oldest->second.order) oldest = one;
+  for (;;) {
+    size_t count = 0;
+    auto oldest = in.ids.end();
+    for (auto one = in.ids.begin(); one != in.ids.end(); ++one) {
+      if (one->second.scheduled != what.scheduled) continue;
+      ++count;
+      if (oldest == in.ids.end() || one->second.order < oldest->second.order) oldest = one;
+    }
+    if (count <= limits_.dedup_ids_max && !expired(in, oldest->second, what.time)) return what.order;
+    in.ids.erase(oldest);
   }
-  if (count > limits_.dedup_ids_max) in.ids.erase(oldest);
 }
 
 result<published> broker::publish(const publishing& what) {
@@ -325,8 +321,8 @@ result<published> broker::publish(const publishing& what) {
     return done;
   }
   if (later) {
-    remember(in, what.id, {.scheduled = true, .time = wall});
-    in.later.push_back({what.deliver_at, what, -1});
+    const uint64_t order = remember(in, what.id, {.scheduled = true, .time = believed});
+    in.later.push_back({what.deliver_at, what, order});
     done.scheduled = true;
     return done;
   }
@@ -336,7 +332,7 @@ result<published> broker::publish(const publishing& what) {
   const message made = record(in, what, in.last + 1, what.time != 0 ? what.time : wall);
   if (full(in, {made})) return fail(errc::stream_full, {});
   done.seq = seq_no(append(in, made));
-  remember(in, what.id, {.seq = done.seq.raw(), .time = wall});
+  remember(in, what.id, {.seq = done.seq.raw(), .time = believed});
   return done;
 }
 
@@ -373,7 +369,8 @@ std::set<errc> broker::publish_all(const std::vector<publishing>& run, uint64_t&
   }
   if (full(in, made, true)) return {errc::stream_full};
   first = in.last + 1;
-  for (size_t i = 0; i < run.size(); ++i) remember(in, run[i].id, {.seq = append_unpruned(in, made[i]), .time = wall});
+  for (size_t i = 0; i < run.size(); ++i)
+    remember(in, run[i].id, {.seq = append_unpruned(in, made[i]), .time = believed});
   prune(in, false);
   return {};
 }
@@ -450,13 +447,14 @@ result<uint64_t> broker::purge(const purge_request& request) {
   uint64_t removed = 0;
   for (const uint64_t seq : all) {
     if (request.up_to_seq != 0 && seq > request.up_to_seq) break;
-    std::erase_if(in->ids, [seq](const auto& one) { return one.second.seq == seq && !one.second.doubtful; });
+    std::erase_if(in->ids, [seq](const auto& one) { return one.second.seq == seq; });
     remove(*in, seq);
     ++removed;
   }
   if (request.up_to_seq == 0 && request.keep == 0) {
     for (const scheduled& one : in->later) {
-      if (matches(one.what.subject) && !one.what.id.empty()) in->ids.erase(one.what.id);
+      if (!matches(one.what.subject)) continue;
+      std::erase_if(in->ids, [&one](const auto& each) { return each.second.order == one.order; });
     }
     std::erase_if(in->later, [&matches](const scheduled& one) { return matches(one.what.subject); });
   }

@@ -61,9 +61,10 @@ void broker::deliver_scheduled(stream& in, size_t which) {
   in.later.erase(in.later.begin() + static_cast<std::ptrdiff_t>(which));
   const uint64_t seq = append(in, record(in, one.what, in.last + 1, one.deliver_at));
   const auto id = in.ids.find(one.what.id);
-  if (id == in.ids.end() || !id->second.in_schedule() || forgettable(in, id->second)) return;
+  if (id == in.ids.end() || id->second.order != one.order || expired(in, id->second, believed)) return;
   remembered_id moved = id->second;
   moved.seq = seq;
+  moved.scheduled = false;
   remember(in, one.what.id, moved);
 }
 
@@ -159,14 +160,6 @@ std::vector<uint64_t> broker::outlived(const stream& in) const {
     if (one.goes_at != 0 && trusted && *trusted >= one.goes_at) seqs.push_back(seq);
   }
   return seqs;
-}
-
-void broker::doubt_ids() {
-  for (auto& [name, in] : streams) {
-    for (auto& [id, one] : in.ids) {
-      if (forgettable(in, one)) one.doubtful = true;
-    }
-  }
 }
 
 std::string broker::overdue(stream& in) {
