@@ -59,7 +59,7 @@ void shard_impl::look_after_all(const stream_ref& in) {
     const auto deadline = at->next_deadline();
     if (!deadline || *deadline > ports_.clock.mono()) continue;
     const place held{in, at};
-    look_after(held, deadlines_a_turn);
+    look_after(held);
   }
 }
 
@@ -263,11 +263,11 @@ task<result<void>> shard_impl::stop() {
   store_->flush();
   co_await requests_.none_left();
   co_await background_.close();
-  sweep_leaving();
-  // A store that saw no entry since its last snapshot takes no other one: what subscriptions gave back would be lost.
-  for (const auto& [id, one] : by_id_) {
-    for (const auto& [name, at] : one->consumers) journal_progress_lazily(*one, *at);
+  // What was given back just now is in no checkpoint yet, and the store takes none where the journal did not move.
+  for (const auto& [id, in] : by_id_) {
+    for (const auto& [name, at] : in->consumers) journal_progress_lazily(*in, *at);
   }
+  sweep_leaving();
   auto closed = co_await store_->close();
   co_return closed;
 }

@@ -136,6 +136,7 @@ class delivery_run {
   void reset();
   void fetch();
   void fetch_from(const name_pair& at, uint32_t batch);
+  bool nothing_for(const naive::stream& in, const naive::consumer& at, const result<fetch_outcome>& real) const;
   void ack();
   void ack_many();
   void nak();

@@ -71,12 +71,14 @@ void broker::deliver_scheduled(stream& in, size_t which) {
 bool broker::explain_scheduled(stream& in, const message* real) {
   const auto first = first_scheduled(in);
   if (!first) return false;
-  if (real == nullptr || same(record(in, in.later[*first].what, in.last + 1, in.later[*first].deliver_at), *real)) {
+  const scheduled& next = in.later[*first];
+  const message made = record(in, next.what, in.last + 1, next.deliver_at);
+  if (real == nullptr ? !full(in, {made}) : same(made, *real)) {
     deliver_scheduled(in, *first);
     return true;
   }
+  if (real == nullptr) return false;
   // One that does not fit yet may let others pass.
-  const scheduled& next = in.later[*first];
   if (!next.did_not_fit && !full(in, {record(in, next.what, in.last + 1, next.deliver_at)})) return false;
   for (size_t i = 0; i < in.later.size(); ++i) {
     if (in.later[i].deliver_at > *trusted) continue;
