@@ -194,9 +194,9 @@ std::optional<int64_t> broker::next_event() const {
     if (at > mono && (!first || at < *first)) first = at;
   };
   for (const auto& [name, in] : streams) {
-    for (const scheduled& one : in.later) consider(mono + one.deliver_at - wall);
+    for (const scheduled& one : in.later) consider(mono + one.deliver_at - believed);
     for (const auto& [seq, one] : in.live) {
-      if (one.goes_at != 0) consider(mono + one.goes_at - wall);
+      if (one.goes_at != 0) consider(mono + one.goes_at - believed);
     }
     for (const auto& [which, at] : in.consumers) {
       if (at.paused_until != 0) consider(mono + at.paused_until - believed);
