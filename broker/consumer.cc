@@ -99,11 +99,23 @@ blocked_by consumer::blocked(seq_no last_visible, bool stream_is_empty) {
   return had_all ? blocked_by::caught_up : blocked_by::no_match;
 }
 
+uint32_t consumer::attempts_max() const {
+  return config_.unlimited_deliver ? 0 : std::min(config_.max_deliver, pending_set::deliveries_max);
+}
+
 void consumer::expire(mono_ns now, wall_ms wall, size_t most) {
   exhausted_.clear();
-  const uint32_t attempts_max =
-      config_.unlimited_deliver ? 0 : std::min(config_.max_deliver, pending_set::deliveries_max);
-  pending_.expire(now, attempts_max, exhausted_, most);
+  pending_.expire(now, attempts_max(), exhausted_, most);
+  give_up_exhausted(wall);
+}
+
+void consumer::expire_one(seq_no seq, mono_ns now, wall_ms wall) {
+  exhausted_.clear();
+  pending_.expire_one(seq, now, attempts_max(), exhausted_);
+  give_up_exhausted(wall);
+}
+
+void consumer::give_up_exhausted(wall_ms wall) {
   for (const seq_no seq : exhausted_) {
     ++dropped_;
     give_up(seq, park_reason::max_deliver, wall);
@@ -331,7 +343,9 @@ std::vector<seq_no> consumer::find_parked(std::vector<seq_no> named) const {
 
 void consumer::requeue(const std::vector<seq_no>& seqs, seq_no floor) {
   for (const seq_no seq : seqs) parked_.erase(seq);
-  pending_.put_all_due(seqs);
+  for (const seq_no seq : seqs) {
+    if (pending_.find(seq) == nullptr) pending_.put(seq, 0, pending_stage::due);
+  }
   if (capped()) forget_subjects();  // they have slots before what is held
   floor_min_ = std::max(floor_min_, floor);
   journal_all();

@@ -82,8 +82,8 @@ class consumer final : public local_counted {
   seq_no ack_floor(seq_no next_live) const;
 
   // --- what may be delivered ---
-  bool has_due() { return pending_.has_due(); }
-  std::optional<mono_ns> next_deadline() { return pending_.next_deadline(); }
+  bool has_due() const { return pending_.has_due(); }
+  std::optional<mono_ns> next_deadline() const { return pending_.next_deadline(); }
   // So many more may be out (max_ack_pending).
   uint64_t room() const;
   // Something can be handed out now, the messages up to `last_visible` being visible and some maybe matching.
@@ -95,7 +95,9 @@ class consumer final : public local_counted {
 
   // Redelivery becomes possible for what is past its deadline; what is out of attempts is given up and counted. Looks
   // at no more than `most` deadlines.
-  void expire(mono_ns now, wall_ms wall, size_t most = SIZE_MAX);
+  void expire(mono_ns now, wall_ms wall, size_t most);
+  // The same for this one, so that what is said of it finds it where it is.
+  void expire_one(seq_no seq, mono_ns now, wall_ms wall);
   // Takes the lowest one to redeliver, or held while there is `room` for one more, for its delivery; lowers `room`.
   std::optional<seq_no> take_due(uint64_t& room);
   // The same if the next one is `wanted`.
@@ -213,6 +215,8 @@ class consumer final : public local_counted {
 
  private:
   void note_delivered(seq_no seq, uint32_t deliveries);
+  uint32_t attempts_max() const;  // 0: no bound
+  void give_up_exhausted(wall_ms wall);
   void left(const pending_set::entry& entry);
   void limit_delta();
   void forget_subjects();

@@ -11,6 +11,7 @@ namespace weir {
 namespace {
 
 constexpr size_t without_room_max = 100;  // that are looked at again at each attempt
+constexpr size_t buried_at_once = 100;    // others get their turn in between
 
 std::string told_headers(const record_view& dead, const std::string& stream_name, const consumer& by, uint32_t count,
                          park_reason reason) {
@@ -70,7 +71,11 @@ task<bool> shard_impl::bury_some(place held) {
     const burial how = co_await bury_one(held, one);
     if (held.at->resets != resets) co_return true;  // these are not its any more
     now = how != burial::not_now;
-    if (now) ++next;
+    if (now && ++next % buried_at_once == 0) {
+      auto breath = [] { return true; };
+      co_await run_on(ports_.pool, breath);
+      if (held.at->resets != resets) co_return true;
+    }
     if (how == burial::no_room) without_room.push_back(one);
   }
   dying.erase(dying.begin(), dying.begin() + static_cast<ptrdiff_t>(next));

@@ -1,227 +1,241 @@
 #include "broker/pending.h"
 
 #include <algorithm>
-#include <functional>
-
-#include "storage/check.h"
+#include <iterator>
 
 namespace weir {
-namespace {
 
-// How many entries are tolerated for so many live ones before those that left are swept.
-size_t entries_max(size_t live) {
-  constexpr size_t slack = 64;
-  return live + live / 4 + slack;
-}
-
-}  // namespace
-
-static_assert(sizeof(pending_set::entry) == 24);
-
-std::deque<pending_set::entry>::iterator pending_set::locate(seq_no seq) {
-  return std::lower_bound(entries_.begin(), entries_.end(), seq,
-                          [](const entry& one, seq_no wanted) { return one.seq < wanted; });
+pending_set::page_map::iterator pending_set::page_of(seq_no seq) {
+  const auto after = pages_.upper_bound(seq);
+  return after == pages_.begin() ? pages_.end() : std::prev(after);
 }
 
 const pending_set::entry* pending_set::find(seq_no seq) const {
-  const auto at = const_cast<pending_set*>(this)->locate(seq);
-  return at != entries_.end() && at->seq == seq && at->where != stage::left ? &*at : nullptr;
+  const auto at = page_of(seq);
+  if (at == pages_.end()) return nullptr;
+  const size_t index = at->second.lower_bound(seq);
+  return index < at->second.size() && at->second[index].seq == seq ? &at->second[index] : nullptr;
 }
 
-// The one place that counts.
-void pending_set::move(entry& one, stage to) {
-  if (one.where == stage::left) ++live_;
-  if (one.is_held()) --held_;
-  one.where = to;
-  if (one.is_held()) ++held_;
-  if (to == stage::left) --live_;
+void pending_set::file(seq_no key, const pending_page::sums& was, const pending_page::sums& is) {
+  if (was.earliest != is.earliest) {
+    if (was.earliest != pending_page::never) by_deadline_.erase({was.earliest, key});
+    if (is.earliest != pending_page::never) by_deadline_.insert({is.earliest, key});
+  }
+  if (was.due == 0 && is.due != 0) with_due_.insert(key);
+  if (was.due != 0 && is.due == 0) with_due_.erase(key);
+  if (was.ready == 0 && is.ready != 0) with_ready_.insert(key);
+  if (was.ready != 0 && is.ready == 0) with_ready_.erase(key);
+}
+
+// --- coming and going ---
+
+pending_set::page_map::iterator pending_set::page_with_room(seq_no seq) {
+  auto at = page_of(seq);
+  if (at == pages_.end() && !pages_.empty() && !pages_.begin()->second.full()) {
+    // Below all others: the first page begins earlier now.
+    const pending_page::sums total = pages_.begin()->second.total();
+    auto first = pages_.extract(pages_.begin());
+    file(first.key(), total, {});
+    first.key() = seq;
+    file(seq, {}, total);
+    return pages_.insert(std::move(first)).position;
+  }
+  if (at == pages_.end()) return pages_.try_emplace(seq).first;
+  if (!at->second.full()) return at;
+  if (at->second.entries().back().seq < seq) return pages_.try_emplace(std::next(at), seq);
+  const pending_page::sums before = at->second.total();
+  pending_page upper = at->second.split();
+  file(at->first, before, at->second.total());
+  const auto next = pages_.emplace_hint(std::next(at), upper[0].seq, std::move(upper));
+  file(next->first, {}, next->second.total());
+  return seq < next->first ? at : next;
 }
 
 void pending_set::put(seq_no seq, uint32_t deliveries, stage where, mono_ns deadline) {
-  WEIR_CHECK(where != stage::left);
-  auto at = entries_.end();
-  if (entries_.empty() || entries_.back().seq < seq) {
-    at = entries_.insert(at, entry());
-  } else if (at = locate(seq); at->seq != seq) {
-    at = entries_.insert(at, entry());
+  entry one;
+  one.seq = seq;
+  one.deadline = deadline;
+  one.deliveries = std::min(deliveries, deliveries_max) & deliveries_max;
+  one.where = where;
+  if (const entry* found = find(seq)) {
+    one.subject = found->subject;
+    const auto at = page_of(seq);
+    return replace(at, at->second.lower_bound(seq), one);
   }
-  if (at->where == stage::left) *at = entry();
-  at->seq = seq;
-  at->deadline = deadline;
-  at->deliveries = std::min(deliveries, deliveries_max) & deliveries_max;
-  move(*at, where);
-  schedule(*at);
+  const auto at = page_with_room(seq);
+  const pending_page::sums before = at->second.total();
+  at->second.insert(at->second.lower_bound(seq), one);
+  file(at->first, before, at->second.total());
+  ++size_;
+  if (one.is_held()) ++held_;
 }
 
-void pending_set::schedule(const entry& one) {
-  if (one.where == stage::due) return push(due_, one.seq, stage::due);
-  if (one.where == stage::ready) return push(ready_, one.seq, stage::ready);
-  if (one.where != stage::out) return;
-  alarms_.push_back(alarm{one.deadline, one.seq});
-  std::push_heap(alarms_.begin(), alarms_.end(), later());
-  if (alarms_.size() > entries_max(live_)) drop_stale_alarms();
-}
-
-void pending_set::put_all_due(const std::vector<seq_no>& seqs) {
-  std::vector<seq_no> fresh;
-  std::copy_if(seqs.begin(), seqs.end(), std::back_inserter(fresh),
-               [this](seq_no seq) { return find(seq) == nullptr; });
-  // One that left and was not swept would lie beside its new self.
-  std::erase_if(entries_, [](const entry& one) { return one.where == stage::left; });
-  const auto middle = static_cast<ptrdiff_t>(entries_.size());
-  for (const seq_no seq : fresh) {
-    entry one;
-    one.seq = seq;
-    move(one, stage::due);
-    entries_.push_back(one);
-  }
-  const auto by_seq = [](const entry& left, const entry& right) { return left.seq < right.seq; };
-  std::inplace_merge(entries_.begin(), entries_.begin() + middle, entries_.end(), by_seq);
-  for (const seq_no seq : fresh) push(due_, seq, stage::due);
+void pending_set::replace(page_map::iterator at, size_t index, const entry& one) {
+  const pending_page::sums before = at->second.total();
+  if (at->second[index].is_held()) --held_;
+  if (one.is_held()) ++held_;
+  at->second.replace(index, one);
+  file(at->first, before, at->second.total());
 }
 
 void pending_set::set_subject(seq_no seq, uint32_t subject) {
-  const auto at = locate(seq);
-  if (at != entries_.end() && at->seq == seq) at->subject = subject;
+  if (find(seq) == nullptr) return;
+  pending_page& in = page_of(seq)->second;
+  in.set_subject(in.lower_bound(seq), subject);
 }
 
 std::optional<pending_set::entry> pending_set::erase(seq_no seq) {
-  const auto at = locate(seq);
-  if (at == entries_.end() || at->seq != seq || at->where == stage::left) return std::nullopt;
-  const entry found = *at;
-  move(*at, stage::left);
-  drop_left_entries();
+  const entry* there = find(seq);
+  if (there == nullptr) return std::nullopt;
+  const entry found = *there;
+  const auto at = page_of(seq);
+  --size_;
+  if (found.is_held()) --held_;
+  if (at->second.size() == 1) {
+    erase_page(at);
+    return found;
+  }
+  const pending_page::sums before = at->second.total();
+  at->second.erase(at->second.lower_bound(seq));
+  file(at->first, before, at->second.total());
+  join(at);
   return found;
 }
 
+void pending_set::erase_page(page_map::iterator at) {
+  file(at->first, at->second.total(), {});
+  pages_.erase(at);
+}
+
+void pending_set::join(page_map::iterator at) {
+  if (at->second.size() > pending_page::entries_max / 2) return;
+  if (append_next(at) || at == pages_.begin()) return;
+  append_next(std::prev(at));
+}
+
+bool pending_set::append_next(page_map::iterator at) {
+  const auto next = std::next(at);
+  if (next == pages_.end() || at->second.size() + next->second.size() > pending_page::entries_max) return false;
+  const pending_page::sums before = at->second.total();
+  at->second.append(next->second);
+  file(at->first, before, at->second.total());
+  erase_page(next);
+  return true;
+}
+
 void pending_set::erase_before(seq_no first_kept) {
-  while (!entries_.empty() && entries_.front().seq < first_kept) {
-    if (entries_.front().where != stage::left) move(entries_.front(), stage::left);
-    entries_.pop_front();
+  while (!empty() && lowest() < first_kept) {
+    const auto at = pages_.begin();
+    pending_page& in = at->second;
+    const size_t going = in.lower_bound(first_kept);
+    if (held_ != 0) {
+      held_ -=
+          static_cast<size_t>(std::count_if(in.entries().begin(), in.entries().begin() + static_cast<ptrdiff_t>(going),
+                                            [](const entry& one) { return one.is_held(); }));
+    }
+    size_ -= going;
+    if (going == in.size()) {
+      erase_page(at);
+      continue;
+    }
+    const pending_page::sums before = in.total();
+    in.erase_before(first_kept);
+    file(at->first, before, in.total());
+    join(at);
   }
-  drop_left_entries();
 }
 
 void pending_set::clear() {
-  entries_.clear();
-  alarms_.clear();
-  due_.clear();
-  ready_.clear();
-  live_ = 0;
-  held_ = 0;
+  *this = pending_set();
 }
 
-void pending_set::drop_left_entries() {
-  while (!entries_.empty() && entries_.front().where == stage::left) entries_.pop_front();
-  if (entries_.size() <= entries_max(live_)) return;
-  std::erase_if(entries_, [](const entry& one) { return one.where == stage::left; });
-  if (alarms_.size() > entries_max(live_)) drop_stale_alarms();
-}
-
-bool pending_set::holds(const alarm& one) const {
-  const entry* found = find(one.seq);
-  return found != nullptr && found->where == stage::out && found->deadline == one.deadline;
-}
-
-void pending_set::drop_stale_alarms() {
-  std::erase_if(alarms_, [this](const alarm& one) { return !holds(one); });
-  std::make_heap(alarms_.begin(), alarms_.end(), later());
-}
+// --- deadlines and redelivery ---
 
 void pending_set::expire(mono_ns now, uint32_t attempts_max, std::vector<seq_no>& exhausted, size_t most) {
-  for (; most != 0 && !alarms_.empty() && alarms_.front().deadline <= now; --most) {
-    const alarm next = alarms_.front();
-    std::pop_heap(alarms_.begin(), alarms_.end(), later());
-    alarms_.pop_back();
-    if (!holds(next)) continue;
-    entry& late = *locate(next.seq);
-    if (attempts_max == 0 || late.deliveries < attempts_max) {
-      move(late, stage::due);
-      push(due_, late.seq, stage::due);
-    } else {
-      move(late, stage::dying);
-      exhausted.push_back(late.seq);
-    }
+  std::vector<entry> given_up;
+  while (most != 0 && !by_deadline_.empty() && by_deadline_.begin()->first <= now) {
+    const auto at = pages_.find(by_deadline_.begin()->second);
+    const pending_page::sums before = at->second.total();
+    most -= at->second.expire(now, attempts_max, most, given_up);
+    file(at->first, before, at->second.total());
   }
-}
-
-// --- redelivery ---
-
-void pending_set::push(seq_heap& heap, seq_no seq, stage wanted) {
-  heap.push_back(seq);
-  std::push_heap(heap.begin(), heap.end(), std::greater<>());
-  if (heap.size() <= entries_max(live_)) return;
-  // The same message was due again and again: each counts once.
-  std::sort(heap.begin(), heap.end());
-  heap.erase(std::unique(heap.begin(), heap.end()), heap.end());
-  std::erase_if(heap, [this, wanted](seq_no one) {
-    const entry* found = find(one);
-    return found == nullptr || found->where != wanted;
+  std::sort(given_up.begin(), given_up.end(), [](const entry& left, const entry& right) {
+    return std::pair(left.deadline, left.seq) < std::pair(right.deadline, right.seq);
   });
+  for (const entry& one : given_up) exhausted.push_back(one.seq);
 }
 
-void pending_set::pop(seq_heap& heap) {
-  std::pop_heap(heap.begin(), heap.end(), std::greater<>());
-  heap.pop_back();
+void pending_set::expire_one(seq_no seq, mono_ns now, uint32_t attempts_max, std::vector<seq_no>& exhausted) {
+  const entry* found = find(seq);
+  if (found == nullptr || found->where != stage::out || found->deadline > now) return;
+  entry late = *found;
+  const bool lives = attempts_max == 0 || late.deliveries < attempts_max;
+  late.where = lives ? stage::due : stage::dying;
+  const auto at = page_of(seq);
+  replace(at, at->second.lower_bound(seq), late);
+  if (!lives) exhausted.push_back(seq);
 }
 
-bool pending_set::front_is(seq_heap& heap, stage wanted) {
-  while (!heap.empty()) {
-    const entry* found = find(heap.front());
-    if (found != nullptr && found->where == wanted) return true;
-    pop(heap);
-  }
-  return false;
-}
-
-bool pending_set::has_ready() {
-  return front_is(ready_, stage::ready);
-}
-
-std::optional<seq_no> pending_set::first_due(bool ready_too) {
+std::optional<seq_no> pending_set::first_due(bool ready_too) const {
+  const auto first_in = [this](const std::set<seq_no>& among, stage wanted) {
+    const pending_page& in = pages_.find(*among.begin())->second;
+    return in[in.index_of(wanted)].seq;
+  };
   std::optional<seq_no> first;
-  if (front_is(due_, stage::due)) first = due_.front();
-  if (ready_too && has_ready() && (!first || ready_.front() < *first)) first = ready_.front();
+  if (has_due()) first = first_in(with_due_, stage::due);
+  if (ready_too && has_ready()) {
+    const seq_no ready = first_in(with_ready_, stage::ready);
+    if (!first || ready < *first) first = ready;
+  }
   return first;
 }
 
 std::optional<pending_set::entry> pending_set::take_due(bool ready_too) {
   const auto first = first_due(ready_too);
   if (!first) return std::nullopt;
-  entry& found = *locate(*first);
-  const bool was_due = found.where == stage::due;
-  pop(was_due ? due_ : ready_);
-  move(found, was_due ? stage::taken : stage::picked);
-  return found;
+  const auto at = page_of(*first);
+  const size_t index = at->second.lower_bound(*first);
+  entry one = at->second[index];
+  one.where = one.where == stage::due ? stage::taken : stage::picked;
+  replace(at, index, one);
+  return one;
 }
 
-std::optional<mono_ns> pending_set::next_deadline() {
-  while (!alarms_.empty() && !holds(alarms_.front())) {
-    std::pop_heap(alarms_.begin(), alarms_.end(), later());
-    alarms_.pop_back();
-  }
-  if (alarms_.empty()) return std::nullopt;
-  return alarms_.front().deadline;
+std::optional<mono_ns> pending_set::next_deadline() const {
+  if (by_deadline_.empty()) return std::nullopt;
+  return by_deadline_.begin()->first;
 }
+
+// --- lists ---
 
 void pending_set::list_delivered(seq_no up_to, size_t most, std::vector<seq_no>& into) const {
-  for (const entry& one : entries_) {
-    if (one.seq > up_to || into.size() >= most) return;
-    if (one.where != stage::left && !one.is_held()) into.push_back(one.seq);
+  for (const auto& [key, in] : pages_) {
+    for (const entry& one : in.entries()) {
+      if (one.seq > up_to || into.size() >= most) return;
+      if (!one.is_held()) into.push_back(one.seq);
+    }
   }
 }
 
 std::vector<seq_no> pending_set::list_unknown(seq_no from, size_t most) const {
   std::vector<seq_no> unknown;
-  for (auto at = const_cast<pending_set*>(this)->locate(from); at != entries_.end() && unknown.size() < most; ++at) {
-    if (at->where != stage::left && at->subject == 0) unknown.push_back(at->seq);
+  auto at = page_of(from);
+  if (at == pages_.end()) at = pages_.begin();
+  for (; at != pages_.end() && unknown.size() < most; ++at) {
+    for (const entry& one : at->second.entries()) {
+      if (one.seq >= from && one.subject == 0 && unknown.size() < most) unknown.push_back(one.seq);
+    }
   }
   return unknown;
 }
 
 size_t pending_set::memory_bytes() const {
-  return entries_.size() * sizeof(entry) + alarms_.size() * sizeof(alarm) +
-         (due_.size() + ready_.size()) * sizeof(seq_no);
+  constexpr size_t node_overhead = 48;  // of a tree, with the allocator's own
+  size_t bytes = by_deadline_.size() * (node_overhead + sizeof(std::pair<mono_ns, seq_no>)) +
+                 (with_due_.size() + with_ready_.size()) * (node_overhead + sizeof(seq_no));
+  for (const auto& [key, in] : pages_) bytes += node_overhead + sizeof(key) + in.memory_bytes();
+  return bytes;
 }
 
 }  // namespace weir

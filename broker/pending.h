@@ -1,54 +1,34 @@
 // The messages of one consumer that it looked at and is not done with: delivered and not acknowledged, or held back.
 //
-// Owned by its consumer. Every operation is O(1) or O(log n) (amortised). A pending message takes at most 64 bytes: 24
-// in a queue ordered by sequence, 16 in a heap ordered by deadline, 8 while it waits for (re)delivery. What left is
-// marked and swept when it makes up a fifth; heap entries that no longer hold are skipped.
+// Owned by its consumer. Ordered by sequence, in pages; the pages are ordered by their earliest deadline too, and those
+// in which something waits for (re)delivery are known. So an operation on a message costs a search among the pages and
+// a look at one of them, also with a million pending, and nothing is left behind that must be swept later. A message
+// takes 24 bytes in its page, at most 64 with everything: neighbours that fit into one page are joined. Only
+// for_each(), clear() and erase_before() take as long as there are messages for them.
 #pragma once
 
-#include <cstdint>
-#include <deque>
+#include <map>
 #include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
-#include "storage/ids.h"
-#include "storage/time.h"
+#include "broker/pending_page.h"
 
 namespace weir {
-
-// Where a pending message is.
-enum class pending_stage : uint8_t {
-  left,     // out of the set, not swept yet
-  held,     // never delivered: waits for room at its subject
-  ready,    // held, and there is room
-  picked,   // ready, being read for its delivery
-  taken,    // due, being read for its delivery
-  in_hand,  // handed out and not on the wire yet: no deadline
-  out,      // delivered, its deadline runs
-  due,      // to be delivered again
-  dying,    // given up, its dead letter is not written yet
-};
 
 class pending_set {
  public:
   using stage = pending_stage;
+  using entry = pending_entry;
   static constexpr uint32_t deliveries_max = (1u << 24) - 1;  // counted no further
 
-  struct entry {
-    seq_no seq;
-    mono_ns deadline;              // if out: due after it
-    uint32_t subject = 0;          // the owner's number for it; 0: none
-    uint32_t deliveries : 24 = 0;  // attempts so far
-    stage where : 8 = stage::left;
-    // Never delivered, by the cap of its subject.
-    bool is_held() const { return where == stage::held || where == stage::ready || where == stage::picked; }
-  };
-
-  size_t size() const { return live_; }
-  bool empty() const { return live_ == 0; }
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
   size_t held() const { return held_; }
-  size_t delivered() const { return live_ - held_; }
+  size_t delivered() const { return size_ - held_; }
   // Lowest pending sequence. Not empty.
-  seq_no lowest() const { return entries_.front().seq; }
+  seq_no lowest() const { return pages_.begin()->second[0].seq; }
   // Valid until the next change of the set.
   const entry* find(seq_no seq) const;
 
@@ -56,8 +36,6 @@ class pending_set {
   void put(seq_no seq, uint32_t deliveries, stage where, mono_ns deadline = mono_ns());
   // Delivered now.
   void put(seq_no seq, uint32_t deliveries, mono_ns deadline) { put(seq, deliveries, stage::out, deadline); }
-  // The same for many new ones, in order of sequence, that lie anywhere among the others.
-  void put_all_due(const std::vector<seq_no>& seqs);
   // Of one that is in the set.
   void set_subject(seq_no seq, uint32_t subject);
   // Leaves the set. nullopt: it was not in it.
@@ -66,23 +44,25 @@ class pending_set {
   void erase_before(seq_no first_kept);
   void clear();
 
-  // Moves what is past its deadline to the redelivery queue; what had `attempts_max` attempts (0: no such bound) is
-  // dying instead and appended to `exhausted`. Looks at no more than `most` deadlines. `now` never goes back.
+  // What is past its deadline is due; what had `attempts_max` attempts (0: no such bound) is dying instead and appended
+  // to `exhausted`, in order of deadline. At most `most` messages: the others the next time.
   void expire(mono_ns now, uint32_t attempts_max, std::vector<seq_no>& exhausted, size_t most = SIZE_MAX);
+  // The same for this one.
+  void expire_one(seq_no seq, mono_ns now, uint32_t attempts_max, std::vector<seq_no>& exhausted);
   // Takes the lowest sequence that is due, or ready if those are wanted, for its delivery: it is put() again after
   // that.
   std::optional<entry> take_due(bool ready_too = false);
   // The sequence that take_due() would take.
-  std::optional<seq_no> first_due(bool ready_too = false);
-  bool has_due() { return first_due().has_value(); }
-  bool has_ready();
-  // When expire() has something to do next; nullopt: nothing is scheduled.
-  std::optional<mono_ns> next_deadline();
+  std::optional<seq_no> first_due(bool ready_too = false) const;
+  bool has_due() const { return !with_due_.empty(); }
+  bool has_ready() const { return !with_ready_.empty(); }
+  // The earliest; nullopt: nothing is out.
+  std::optional<mono_ns> next_deadline() const;
 
   template <class Function>
   void for_each(Function&& each) const {
-    for (const entry& one : entries_) {
-      if (one.where != stage::left) each(one);
+    for (const auto& [key, in] : pages_) {
+      for (const entry& one : in.entries()) each(one);
     }
   }
   // At most `most` of what was delivered and is at or below `up_to`, lowest first.
@@ -93,32 +73,27 @@ class pending_set {
   size_t memory_bytes() const;
 
  private:
-  struct alarm {
-    mono_ns deadline;
-    seq_no seq;
-  };
-  struct later {
-    bool operator()(const alarm& left, const alarm& right) const {
-      return left.deadline != right.deadline ? left.deadline > right.deadline : left.seq > right.seq;
-    }
-  };
-  using seq_heap = std::deque<seq_no>;
+  // By a sequence that is at or below the first of the page and above the last of the page before.
+  using page_map = std::map<seq_no, pending_page>;
 
-  std::deque<entry>::iterator locate(seq_no seq);
-  void move(entry& one, stage to);
-  void schedule(const entry& one);
-  bool holds(const alarm& one) const;
-  bool front_is(seq_heap& heap, stage wanted);
-  void push(seq_heap& heap, seq_no seq, stage wanted);
-  static void pop(seq_heap& heap);
-  void drop_stale_alarms();
-  void drop_left_entries();
+  // The page in which it is, or would be; end() if that is before the first.
+  page_map::iterator page_of(seq_no seq);
+  page_map::const_iterator page_of(seq_no seq) const { return const_cast<pending_set*>(this)->page_of(seq); }
+  // The same, with room for one more.
+  page_map::iterator page_with_room(seq_no seq);
+  void replace(page_map::iterator at, size_t index, const entry& one);
+  void erase_page(page_map::iterator at);
+  // With a neighbour, if both fit into one.
+  void join(page_map::iterator at);
+  bool append_next(page_map::iterator at);
+  // Keeps the orders of pages: its sums were `was` and are `is` now.
+  void file(seq_no key, const pending_page::sums& was, const pending_page::sums& is);
 
-  std::deque<entry> entries_;  // by sequence; the front is never one that left
-  std::deque<alarm> alarms_;   // heap, earliest first; some no longer hold
-  seq_heap due_;               // heap, lowest first; some no longer hold
-  seq_heap ready_;             // the same
-  size_t live_ = 0;
+  page_map pages_;  // none is empty
+  std::set<std::pair<mono_ns, seq_no>> by_deadline_;
+  std::set<seq_no> with_due_;
+  std::set<seq_no> with_ready_;
+  size_t size_ = 0;
   size_t held_ = 0;
 };
 

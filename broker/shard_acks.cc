@@ -166,6 +166,7 @@ task<result<void>> shard_impl::nak(std::string stream_name, std::string name, se
   if (!held) co_return held.err();
   consumer& at = *held->at;
   used(at);
+  at.expire_one(seq, ports_.clock.mono(), ports_.clock.wall());
   look_after(*held);
   const pending_set::entry* found = at.find_delivered(seq);
   if (found == nullptr || found->where == pending_stage::dying) co_return ok();
@@ -189,6 +190,7 @@ task<result<void>> shard_impl::term(std::string stream_name, std::string name, s
   auto held = co_await existing(stream_name, name);
   if (!held) co_return held.err();
   used(*held->at);
+  held->at->expire_one(seq, ports_.clock.mono(), ports_.clock.wall());
   look_after(*held);
   auto given_up = co_await give_up(*held, seq, park_reason::term);
   co_return given_up;
@@ -201,6 +203,7 @@ task<result<void>> shard_impl::in_progress(std::string stream_name, std::string 
   if (!held) co_return held.err();
   consumer& at = *held->at;
   used(at);
+  at.expire_one(seq, ports_.clock.mono(), ports_.clock.wall());
   look_after(*held);
   const pending_set::entry* found = at.find_delivered(seq);
   const bool late = found != nullptr && (found->where == pending_stage::due || found->where == pending_stage::taken);

@@ -62,7 +62,8 @@ task<result<consumer_info>> shard_impl::update_consumer(consumer_update update) 
     if (!found) co_return found.err();
     held = *found;
     used(*held.at);
-    look_after(held);
+    co_await catch_up(held);
+    if (held.gone()) continue;
     const consumer_config seen = held.at->config();
     auto changed = updated(seen, update, held.in->accepted(), limits_.pending_max);
     if (!changed) co_return changed.err();

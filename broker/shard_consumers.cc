@@ -128,7 +128,7 @@ task<result<consumer_info>> shard_impl::get_consumer(std::string stream_name, st
     auto held = co_await existing(stream_name, name);
     if (!held) co_return held.err();
     used(*held->at);
-    look_after(*held);
+    co_await catch_up(*held);
     co_await journal_progress_patiently(*held);
     if (held->gone()) continue;
     consumer_info info = shown(*held->in, *held->at);
@@ -151,7 +151,7 @@ task<result<std::vector<consumer_info>>> shard_impl::list_consumers(std::string 
       place held;
       held.in = *in;
       held.at = one;
-      look_after(held);
+      co_await catch_up(held);
       co_await journal_progress_patiently(std::move(held));
     }
     if ((*in)->deleted) continue;

@@ -42,7 +42,8 @@ task<result<void>> shard_impl::gather(place held, budget& left, fetch_outcome& o
   // What outlived its ttl is not delivered, however late its alarm is.
   if (outlived(*held.in)) co_await expire(held.in);
   if (held.gone()) co_return ok();
-  look_after(held);
+  co_await catch_up(held);
+  if (held.gone()) co_return ok();
   result<void> outcome;
   if (!held.at->paused()) {
     if (!held.at->knows_subjects()) outcome = co_await learn_subjects(held);

@@ -316,8 +316,11 @@ class shard_impl final : public shard, private store_client {
   // The same, waiting for room: before an answer shows a floor that must not go back. Gives up when there is no room to
   // be had.
   task<void> journal_progress_patiently(place held);
-  // Everything whose time has come, at most so many deadlines: redelivery, giving up, the end of a pause.
-  void look_after(const place& held, size_t most = SIZE_MAX);
+  // What has come about by itself: redelivery, giving up, the end of a pause. A million deadlines that pass at once
+  // must not hold the shard up: no more than some of them.
+  void look_after(const place& held);
+  // All of them, others get their turn in between. The consumer may be gone after it.
+  task<void> catch_up(place held);
   void end_pause(const place& held);
   // The wall clock may have been set, or adjusted bit by bit.
   void follow_wall();

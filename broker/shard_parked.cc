@@ -18,7 +18,7 @@ task<result<parked_page>> shard_impl::list_parked(std::string stream_name, std::
   for (;;) {
     auto held = co_await existing(stream_name, name);
     if (!held) co_return held.err();
-    look_after(*held);
+    co_await catch_up(*held);
     co_await journal_progress_patiently(*held);
     if (held->gone()) continue;
     parked_page page;
@@ -93,7 +93,8 @@ task<result<uint64_t>> shard_impl::requeue_parked(std::string stream_name, std::
     if (!found) co_return found.err();
     held = *found;
     used(*held.at);
-    look_after(held);
+    co_await catch_up(held);
+    if (held.gone()) continue;
     chosen = held.at->find_parked(seqs);
     if (chosen.empty()) {
       auto safe = co_await reached(held.in->level(), held.at->changed_end);
@@ -125,7 +126,8 @@ task<result<uint64_t>> shard_impl::purge_parked(std::string stream_name, std::st
   auto held = co_await existing(stream_name, name);
   if (!held) co_return held.err();
   used(*held->at);
-  look_after(*held);
+  co_await catch_up(*held);
+  if (held->gone()) co_return fail(errc::no_such_consumer, "consumer " + quoted(name) + " was deleted");
   std::vector<seq_no> all = held->at->find_parked(std::move(seqs));
   uint64_t purged = 0;
   while (!all.empty()) {

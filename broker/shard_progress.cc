@@ -62,11 +62,23 @@ void shard_impl::end_pause(const place& held) {
   held.at->stir();
 }
 
-void shard_impl::look_after(const place& held, size_t most) {
+void shard_impl::look_after(const place& held) {
+  constexpr size_t deadlines_at_once = 1'000;
   consumer& at = *held.at;
   if (at.paused() && believed_wall() >= at.paused_until) end_pause(held);
-  at.expire(ports_.clock.mono(), ports_.clock.wall(), most);
+  at.expire(ports_.clock.mono(), ports_.clock.wall(), deadlines_at_once);
   if (!at.dying().empty()) start_burying(held);
+}
+
+task<void> shard_impl::catch_up(place held) {
+  for (;;) {
+    look_after(held);
+    const auto next = held.at->next_deadline();
+    if (!next || *next > ports_.clock.mono() || stopping_ || held.gone()) co_return;
+    journal_progress_lazily(*held.in, *held.at);
+    auto breath = [] { return true; };
+    co_await run_on(ports_.pool, breath);
+  }
 }
 
 void shard_impl::set_alarm(consumer& at) {
@@ -102,13 +114,12 @@ void shard_impl::follow_wall() {
 }
 
 void shard_impl::on_alarm(consumer& at) {
-  constexpr size_t deadlines_a_turn = 10'000;  // a million that pass at once must not hold the shard up
   if (stopping_ || at.deleted || at.in->deleted) return;
   place held;
   held.in = stream_ref(at.in);
   held.at = consumer_ref(&at);
   if (is_unused(at)) return in_background(expire_consumer(std::move(held)));
-  look_after(held, deadlines_a_turn);
+  look_after(held);
   if (at.has_due()) at.stir();
   journal_progress_lazily(*held.in, at);
   set_alarm(at);

@@ -17,7 +17,8 @@ class timer_heap final : public timers {
   void arm(timer& which, mono_ns deadline) override;
   void disarm(timer& which) override;
 
-  // Calls expired() of every timer that is due at `now`, also of those armed meanwhile for a time that has passed.
+  // Calls expired() of every timer that is due at `now`. One that is armed meanwhile, also for a time that has passed,
+  // waits for the next call: what has more to do does it turn by turn.
   void run_due(mono_ns now);
   std::optional<mono_ns> next() const;
   size_t armed() const { return places_.size(); }
@@ -25,6 +26,7 @@ class timer_heap final : public timers {
  private:
   using order = std::multimap<mono_ns, timer*>;
   order by_deadline_;
+  std::optional<mono_ns> running_;  // run_due() runs, at this time
   std::unordered_map<timer*, order::iterator> places_;
 };
 

@@ -3,12 +3,15 @@
 //
 // One consumer that is then deleted goes first: caches and buffers are filled, and what it freed is used by the next,
 // which is therefore not counted either. Each of the others is one measurement.
+//
+// And for how long such a consumer stops the others of its shard (pending_stalls.h).
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "tests/bench/pending_stalls.h"
 #include "tests/bench/server_process.h"
 #include "tests/bench/weir_consumer.h"
 #include "tools/load/bench_report.h"
@@ -17,11 +20,12 @@ namespace weir {
 namespace {
 
 constexpr double bytes_goal = 64;
+constexpr double stall_us_goal = 1'000;
 
 struct settings {
   server_settings server{"build/bin/weir-server", {"--shards", "1"}, "", std::nullopt};
   uint64_t messages = 1'000'000;
-  unsigned consumers = 3;
+  unsigned consumers = 5;
   uint32_t batch = 5'000;
   size_t payload_bytes = 128;
   bool json = false;
@@ -58,6 +62,22 @@ nlohmann::json measure(const settings& chosen) {
           {"resident_after", before}};
 }
 
+nlohmann::json stalls(uint64_t messages) {
+  nlohmann::json all = nlohmann::json::array();
+  for (const event_cost& one : measure_pending_stalls(messages)) {
+    all.push_back({{"what", one.what}, {"events", one.events}, {"mean_us", one.mean_us}, {"worst_us", one.worst_us}});
+  }
+  return all;
+}
+
+void print_stalls(const nlohmann::json& all) {
+  for (const nlohmann::json& one : all) {
+    std::printf("%-32s %8llu events, %8.2f us each, the worst %.0f us (goal <= %.0f)\n",
+                one["what"].get<std::string>().c_str(), static_cast<unsigned long long>(one["events"].get<uint64_t>()),
+                one["mean_us"].get<double>(), one["worst_us"].get<double>(), stall_us_goal);
+  }
+}
+
 int main_of_bench(int argc, char** argv) {
   settings chosen;
   chosen.server.data_root = std::filesystem::temp_directory_path().string();
@@ -78,6 +98,7 @@ int main_of_bench(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   chosen.server.arguments.insert(chosen.server.arguments.end(), more_arguments.begin(), more_arguments.end());
   nlohmann::json report = measure(chosen);
+  report["stalls"] = stalls(chosen.messages);
   if (chosen.json) {
     std::printf("%s\n", report.dump().c_str());
     return 0;
@@ -88,6 +109,7 @@ int main_of_bench(int argc, char** argv) {
               static_cast<unsigned long long>(chosen.messages), report["resident_after"].get<double>() / mebibyte);
   std::printf("memory a pending message: %.1f bytes, consumers %.1f to %.1f (goal <= %.0f)\n",
               report["bytes"].get<double>(), report["min"].get<double>(), report["max"].get<double>(), bytes_goal);
+  print_stalls(report["stalls"]);
   return 0;
 }
 

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "tests/sim/test_seed.h"
@@ -166,9 +168,18 @@ TEST_CASE("pending: a million messages take at most 64 bytes each, also while al
     while (auto one = set.take_due()) set.put(one->seq, 3, mono_ns(3 * count));
     CHECK(set.memory_bytes() <= 64 * set.size());
   }
-  for (uint64_t seq = 1; seq <= count; seq += 2) set.erase(seq_no(seq));
-  CHECK(set.size() == count / 2);
-  CHECK(set.memory_bytes() <= 64 * set.size());
+  // As they go, in random order, down to one in a hundred.
+  std::vector<uint64_t> all(count);
+  std::iota(all.begin(), all.end(), 1);
+  std::mt19937_64 random(test_seeds(1, 1).first);
+  std::shuffle(all.begin(), all.end(), random);
+  size_t worst = 0;
+  while (all.size() > count / 100) {
+    set.erase(seq_no(all.back()));
+    all.pop_back();
+    if (all.size() % 10'000 == 0) worst = std::max(worst, set.memory_bytes() / set.size());
+  }
+  CHECK(worst <= 64);
 }
 
 TEST_CASE("pending: a million held back, handed out and dying take at most 64 bytes each") {
@@ -184,15 +195,38 @@ TEST_CASE("pending: a million held back, handed out and dying take at most 64 by
   CHECK(set.memory_bytes() <= 64 * set.size());
 }
 
-TEST_CASE("pending: many due ones lie where they belong among the others") {
+TEST_CASE("pending: what comes in any order lies in order of sequence, and goes in any order") {
   pending_set set;
-  for (uint64_t seq = 2; seq <= 20; seq += 2) set.put(seq_no(seq), 1, mono_ns(100));
-  set.erase(seq_no(6));
-  set.put_all_due({seq_no(1), seq_no(4), seq_no(6), seq_no(7), seq_no(30)});
-  CHECK(set.size() == 13);
-  CHECK(set.lowest() == seq_no(1));
-  CHECK(take_all_due(set) == std::vector<uint64_t>{1, 6, 7, 30});
-  CHECK(set.find(seq_no(4))->deliveries == 1);
+  std::vector<uint64_t> all(5'000);
+  std::iota(all.begin(), all.end(), 1);
+  std::mt19937_64 random(test_seeds(1, 1).first);
+  std::shuffle(all.begin(), all.end(), random);
+  for (const uint64_t seq : all) set.put(seq_no(seq), 1, seq % 2 == 0 ? pending_stage::due : pending_stage::ready);
+  CHECK(set.size() == all.size());
+  CHECK(set.held() == all.size() / 2);
+  for (uint64_t seq = 1; seq <= all.size(); ++seq) CHECK(set.take_due(true)->seq.raw() == seq);
+  CHECK_FALSE(set.take_due(true).has_value());
+  std::shuffle(all.begin(), all.end(), random);
+  for (const uint64_t seq : all) CHECK(set.erase(seq_no(seq)).has_value());
+  CHECK(set.empty());
+  CHECK(set.held() == 0);
+}
+
+TEST_CASE("pending: of many deadlines that pass, no more are looked at than asked for") {
+  pending_set set;
+  std::vector<seq_no> exhausted;
+  for (uint64_t seq = 1; seq <= 1'000; ++seq) set.put(seq_no(seq), 1 + seq % 2, mono_ns(10));
+  set.expire(mono_ns(10), 2, exhausted, 300);
+  CHECK(exhausted.size() == 150);
+  CHECK(take_all_due(set).size() == 150);
+  CHECK(set.next_deadline() == mono_ns(10));
+  set.expire_one(seq_no(1'000), mono_ns(10), 2, exhausted);
+  set.expire_one(seq_no(999), mono_ns(9), 2, exhausted);
+  CHECK(set.first_due() == seq_no(1'000));
+  CHECK(set.find(seq_no(999))->where == pending_stage::out);
+  set.expire(mono_ns(10), 2, exhausted);
+  CHECK(exhausted.size() == 500);
+  CHECK_FALSE(set.next_deadline().has_value());
 }
 
 }  // namespace

@@ -1,0 +1,98 @@
+#include "broker/pending_page.h"
+
+#include <algorithm>
+
+#include "storage/check.h"
+
+namespace weir {
+
+static_assert(sizeof(pending_entry) == 24);
+
+size_t pending_page::lower_bound(seq_no seq) const {
+  const auto at = std::lower_bound(entries_.begin(), entries_.end(), seq,
+                                   [](const pending_entry& one, seq_no wanted) { return one.seq < wanted; });
+  return static_cast<size_t>(at - entries_.begin());
+}
+
+size_t pending_page::index_of(pending_stage wanted) const {
+  const auto at = std::find_if(entries_.begin(), entries_.end(),
+                               [wanted](const pending_entry& one) { return one.where == wanted; });
+  WEIR_CHECK(at != entries_.end());
+  return static_cast<size_t>(at - entries_.begin());
+}
+
+void pending_page::insert(size_t index, const pending_entry& one) {
+  WEIR_CHECK(!full());
+  entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(index), one);
+  count(one);
+}
+
+void pending_page::replace(size_t index, const pending_entry& one) {
+  const pending_entry before = entries_[index];
+  entries_[index] = one;
+  count(one);
+  uncount(before);
+}
+
+void pending_page::erase(size_t index) {
+  const pending_entry before = entries_[index];
+  entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(index));
+  uncount(before);
+}
+
+void pending_page::erase_before(seq_no first_kept) {
+  entries_.erase(entries_.begin(), entries_.begin() + static_cast<ptrdiff_t>(lower_bound(first_kept)));
+  recount();
+}
+
+size_t pending_page::expire(mono_ns now, uint32_t attempts_max, size_t most, std::vector<pending_entry>& exhausted) {
+  size_t expired = 0;
+  for (pending_entry& one : entries_) {
+    if (one.where != pending_stage::out || one.deadline > now) continue;
+    if (expired == most) break;
+    ++expired;
+    const bool lives = attempts_max == 0 || one.deliveries < attempts_max;
+    one.where = lives ? pending_stage::due : pending_stage::dying;
+    if (!lives) exhausted.push_back(one);
+  }
+  recount();
+  return expired;
+}
+
+pending_page pending_page::split() {
+  pending_page upper;
+  const auto middle = entries_.begin() + static_cast<ptrdiff_t>(size() / 2);
+  upper.entries_.assign(middle, entries_.end());
+  entries_.erase(middle, entries_.end());
+  recount();
+  upper.recount();
+  return upper;
+}
+
+void pending_page::append(const pending_page& next) {
+  WEIR_CHECK(size() + next.size() <= entries_max);
+  entries_.reserve(entries_max);
+  entries_.insert(entries_.end(), next.entries_.begin(), next.entries_.end());
+  total_.earliest = std::min(total_.earliest, next.total_.earliest);
+  total_.due += next.total_.due;
+  total_.ready += next.total_.ready;
+}
+
+void pending_page::count(const pending_entry& one) {
+  if (one.where == pending_stage::out) total_.earliest = std::min(total_.earliest, one.deadline);
+  if (one.where == pending_stage::due) ++total_.due;
+  if (one.where == pending_stage::ready) ++total_.ready;
+}
+
+void pending_page::uncount(const pending_entry& one) {
+  if (one.where == pending_stage::due) --total_.due;
+  if (one.where == pending_stage::ready) --total_.ready;
+  if (one.where == pending_stage::out && one.deadline == total_.earliest) recount();
+}
+
+void pending_page::recount() {
+  total_ = {};
+  for (const pending_entry& one : entries_) count(one);
+}
+
+}  // namespace weir
