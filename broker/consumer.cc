@@ -409,12 +409,12 @@ void consumer::load_pending(seq_no seq, uint32_t deliveries, mono_ns now) {
   subjects_known_ = !capped();
 }
 
-void consumer::restart_waits(mono_ns now) {
+void consumer::load_again(mono_ns now) {
   std::vector<pending_set::entry> all;
   pending_.for_each([&all](const pending_set::entry& one) {
-    if (one.where == pending_stage::out) all.push_back(one);
+    if (one.where != pending_stage::dying) all.push_back(one);
   });
-  for (const pending_set::entry& one : all) pending_.put(one.seq, one.deliveries, deadline_from(now, one.deliveries));
+  for (const pending_set::entry& one : all) load_pending(one.seq, one.deliveries, now);
 }
 
 void consumer::load_gone(seq_no seq) {

@@ -178,8 +178,8 @@ class consumer final : public local_counted {
   void load_floor_min(seq_no floor) { floor_min_ = floor; }
   void load_pending(seq_no seq, uint32_t deliveries, mono_ns now);
   void load_gone(seq_no seq);
-  // The config changed meanwhile: the waits that load_pending() began are those of the new one.
-  void restart_waits(mono_ns now);
+  // The config changed meanwhile: what load_pending() made of it is by the new one.
+  void load_again(mono_ns now);
   void load_dying(const dying_message& one);
   void load_parked(const parked_message& one);
 

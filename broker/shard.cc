@@ -43,11 +43,24 @@ void shard_impl::on_sweep() {
   std::vector<stream_ref> aging;
   std::vector<stream_ref> unwanted;
   for (const auto& [id, one] : by_id_) {
+    if (one->log().stats().count == 0) continue;
     if (ages && one->limits().has_age() && !one->pruning.held()) aging.push_back(one);
-    if (one->config().policy == retention_policy::interest && one->log().stats().count != 0) unwanted.push_back(one);
+    if (one->config().policy == retention_policy::interest) unwanted.push_back(one);
   }
+  for (const stream_ref& one : aging) look_after_all(one);
+  for (const stream_ref& one : unwanted) look_after_all(one);
   for (const stream_ref& one : aging) in_background(prune_in_background(one, true));
   for (const stream_ref& one : unwanted) in_background(drop_unwanted(one));
+}
+
+// Deadlines that passed are counted before their messages go.
+void shard_impl::look_after_all(const stream_ref& in) {
+  for (const auto& [name, at] : in->consumers) {
+    const auto deadline = at->next_deadline();
+    if (!deadline || *deadline > ports_.clock.mono()) continue;
+    const place held{in, at};
+    look_after(held);
+  }
 }
 
 // More than once: a pending message below the lowest floor goes too, and then the floor may be higher.

@@ -143,6 +143,7 @@ class shard_impl final : public shard, private store_client {
   void take_back();
   void on_tick();
   void on_sweep();
+  void look_after_all(const stream_ref& in);
   // Applies the limits, ages included if asked; resolves with how many messages went.
   task<uint64_t> prune(stream_ref in, bool ages);
   task<void> prune_in_background(stream_ref in, bool ages);

@@ -257,7 +257,7 @@ void shard_impl::apply_to(stream_id id, const consumer_settings& entry) {
   for (const auto& [name, at] : in->consumers) {
     if (at->number() != entry.consumer.number || name != entry.consumer.config.name) continue;
     at->set_config(entry.consumer.config);
-    at->restart_waits(ports_.clock.mono());
+    at->load_again(ports_.clock.mono());
     at->paused_until = entry.consumer.paused_until;
     return;
   }

@@ -74,9 +74,35 @@ void delivery_run::fetch() {
   fetch_from(some_consumer(), static_cast<uint32_t>(up_to(12)));
 }
 
+// It got nothing, and there was nothing before something appeared.
+bool delivery_run::nothing_for(const naive::stream& in, const naive::consumer& at,
+                               const result<fetch_outcome>& real) const {
+  return real && real->deliveries.empty() && !naive_.deliverable(in, at);
+}
+
 void delivery_run::fetch_from(const name_pair& at, uint32_t batch) {
   note("fetch " + at.first + "/" + at.second + " " + std::to_string(batch));
-  const auto real = real_.run(real_.now->fetch(at.first, at.second, batch));
+  started<result<fetch_outcome>> running(real_.now->fetch(at.first, at.second, batch));
+  real_.settle();
+  expect(running.done(), "a fetch that waits");
+  naive::stream* in = naive_.find(at.first);
+  const naive::consumer* of = naive_.find(at.first, at.second);
+  if (of != nullptr && naive_.anything_open(*in) && !nothing_for(*in, *of, running.value())) {
+    // To be asked makes the consumer write dead letters: what it got may be from before or after that.
+    auto asking = std::make_unique<open_subscription>();
+    asking->stream = at.first;
+    asking->consumer = at.second;
+    asking->instance = of->instance;
+    asking->waiting = running;
+    asking->messages_max = batch;
+    asking->bytes_max = real_.limits.fetch_bytes_max;
+    subscriptions_.insert(subscriptions_.begin(), std::move(asking));
+    observe_stream(at.first, *in);
+    const bool served = !subscriptions_.front()->waiting;
+    subscriptions_.erase(subscriptions_.begin());
+    if (served) return;
+  }
+  const auto& real = running.value();
   const auto naive = naive_.fetch(at.first, at.second, batch, real_.limits.fetch_bytes_max, 0);
   if (!both(real, naive)) return;
   for (const naive::delivered& one : *naive) {

@@ -136,6 +136,7 @@ class delivery_run {
   void reset();
   void fetch();
   void fetch_from(const name_pair& at, uint32_t batch);
+  bool nothing_for(const naive::stream& in, const naive::consumer& at, const result<fetch_outcome>& real) const;
   void ack();
   void ack_many();
   void nak();
@@ -153,10 +154,6 @@ class delivery_run {
   void end(size_t which);
   void end_all();
   void serve();
-  // In the middle of what happens to the stream: who got just what there is for it now was served now. What an append
-  // removed makes room for others before the message itself, from appended_from_ on, is durable and visible.
-  void serve_meanwhile(naive::stream& in);
-  bool serve_if_same(open_subscription& one, naive::stream& in);
   bool serve_one(open_subscription& one);
   void took(open_subscription& one, const std::vector<naive::delivered>& these);
   void drop_orphans();
@@ -166,10 +163,22 @@ class delivery_run {
   void advance();
   void advance_by(int64_t ms);
   void stop_here();
+  void sweep_late();
+
+  // What happened by itself.
+  using appearances = std::vector<std::optional<naive::message>>;  // nullopt: gone already
   void observe();
   void observe_stream(const std::string& name, naive::stream& in);
-  bool explains(naive::stream in, const std::vector<std::optional<naive::message>>& appeared);
+  bool explains(naive::stream in, const appearances& appeared);
   std::vector<uint64_t> outlived_and_gone(const std::string& name, const naive::stream& in);
+  void happen(naive::stream& in, const appearances& appeared);
+  void find_moment(naive::stream& in, const appearances& appeared, const std::vector<consumer_info>& shown);
+  bool got_something(const open_subscription& one);
+  bool somebody_got(const naive::stream& in);
+  // In the middle of what happens to the stream: who got just what there is for it now was served now. What an append
+  // removed makes room for others before the message itself, from appended_from_ on, is durable and visible.
+  void serve_meanwhile(naive::stream& in);
+  bool serve_if_same(open_subscription& one, naive::stream& in);
   void observe_inactive(bool by_itself);
   void wait_for_sweep();
   void clock_was_set();
@@ -190,6 +199,9 @@ class delivery_run {
   int64_t jumped_by_ = 0;                // then
   int64_t suspect_since_ = 0;            // mono
   uint64_t appended_from_ = UINT64_MAX;  // by what happens now
+  bool not_yet_visible_ = false;         // none of that
+  size_t moments_ = 0;                   // at which somebody could have been served, so far
+  size_t serve_from_ = 0;                // not at so many first ones of them
   size_t events_seen_ = 0;
   uint64_t steps_ = 0;
   std::deque<std::string> story_;

@@ -128,33 +128,6 @@ void delivery_run::serve() {
   }
 }
 
-void delivery_run::serve_meanwhile(naive::stream& in) {
-  for (auto& one : subscriptions_) {
-    if (one->stream != in.config.name || !one->waiting || !one->waiting->done() || !one->waiting->value()) continue;
-    const naive::consumer* of = naive_.find(one->stream, one->consumer);
-    if (of == nullptr || of->instance != one->instance) continue;
-    if (one->waiting->value()->deliveries.empty()) continue;
-    if (!in.config.ephemeral) in.hidden_from = appended_from_;
-    bool served = serve_if_same(*one, in);
-    in.hidden_from = UINT64_MAX;
-    served = served || serve_if_same(*one, in);
-    if (served) one->waiting.reset();
-  }
-}
-
-bool delivery_run::serve_if_same(open_subscription& one, naive::stream& in) {
-  naive::consumer& at = *naive_.find(one.stream, one.consumer);
-  if (!naive_.outlived(in).empty() || !naive_.deliverable(in, at)) return false;
-  const naive::consumer before = at;
-  const auto naive = naive_.fetch(one.stream, one.consumer, one.messages_max, one.bytes_max, one.id);
-  if (!naive || !equal(*one.waiting->value(), *naive)) {
-    at = before;
-    return false;
-  }
-  took(one, *naive);
-  return true;
-}
-
 // It has these in hand.
 void delivery_run::took(open_subscription& one, const std::vector<naive::delivered>& these) {
   std::string text = "served " + std::to_string(one.id) + ":";

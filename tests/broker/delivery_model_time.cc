@@ -12,26 +12,6 @@ constexpr int64_t clock_seen_ms = 1'000;        // until the shard has looked at
 constexpr int64_t after_clock_ms = 6'000;
 constexpr int64_t hour_ms = 3'600'000;
 
-naive::message naive_of(const found_record& real) {
-  const auto view = decode_record(real.bytes.bytes());
-  WEIR_CHECK(static_cast<bool>(view));
-  naive::message made;
-  made.seq = real.seq.raw();
-  made.subject = std::string(view->subject);
-  made.time = view->time.raw();
-  made.headers = std::string(as_text(view->headers));
-  made.payload = std::string(as_text(view->payload));
-  return made;
-}
-
-std::vector<naive::message> behind(const std::vector<std::optional<naive::message>>& all, size_t which) {
-  std::vector<naive::message> after;
-  for (size_t i = which + 1; i < all.size(); ++i) {
-    if (all[i]) after.push_back(*all[i]);
-  }
-  return after;
-}
-
 }  // namespace
 
 void delivery_run::follow_clock() {
@@ -76,11 +56,13 @@ void delivery_run::stop_here() {
   }
   naive_.expire();
   naive_.look_for_room();
-  if (naive_.mono >= next_sweep_) {
+  const bool sweeps = naive_.mono >= next_sweep_;
+  if (sweeps) {
     naive_.sweep();
     next_sweep_ = naive_.mono + static_cast<int64_t>(real_.limits.retention_sweep_ms);
   }
   observe_inactive(true);
+  if (sweeps) sweep_late();
   serve();
   observe();
   serve();
@@ -91,74 +73,15 @@ void delivery_run::stop_here() {
   naive_.instant_is_over();
 }
 
-void delivery_run::observe() {
-  std::vector<std::string> names;
-  for (const auto& [name, in] : naive_.streams) {
-    if (in.config.policy == retention_policy::interest || naive_.anything_open(in) || !naive_.outlived(in).empty())
-      names.push_back(name);
+// What appeared in the same instant may be there before the sweep.
+void delivery_run::sweep_late() {
+  observe();
+  for (auto& [name, in] : naive_.streams) {
+    if (!in.config.limits.max_age_ms) continue;
+    const auto info = real_.run(real_.now->get_stream(name));
+    expect(static_cast<bool>(info), "info of " + name);
+    if (info->stats.msg_count < in.live.size()) naive_.sweep_ages(in);
   }
-  for (const std::string& name : names) observe_stream(name, *naive_.find(name));
-}
-
-// True if what appeared has explanations one after another, those who wait left out of it.
-bool delivery_run::explains(naive::stream in, const std::vector<std::optional<naive::message>>& appeared) {
-  const auto between_steps = std::exchange(naive_.between_steps, [](naive::stream&) {});
-  bool all = true;
-  for (size_t i = 0; i < appeared.size() && all; ++i) {
-    all = naive_.explain(in, appeared[i] ? &*appeared[i] : nullptr, behind(appeared, i));
-  }
-  naive_.between_steps = between_steps;
-  return all;
-}
-
-// Live by the model, and gone.
-std::vector<uint64_t> delivery_run::outlived_and_gone(const std::string& name, const naive::stream& in) {
-  std::vector<uint64_t> gone;
-  for (const uint64_t seq : naive_.outlived(in)) {
-    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
-    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
-    if (*found) continue;
-    note("outlived " + name + " " + std::to_string(seq));
-    gone.push_back(seq);
-  }
-  return gone;
-}
-
-void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
-  const auto info = real_.run(real_.now->get_stream(name));
-  expect(static_cast<bool>(info), "info of " + name);
-  const std::vector<uint64_t> outlived = outlived_and_gone(name, in);
-  if (in.config.policy == retention_policy::interest) {
-    const bool empty = info->stats.msg_count == 0;
-    for (const uint64_t seq : outlived) naive_.remove(in, seq);
-    naive_.prune_interest_up_to(in, empty ? UINT64_MAX : info->stats.first_block);
-  }
-  const uint64_t before = in.last;
-  appended_from_ = before + 1;
-  std::vector<std::optional<naive::message>> appeared;
-  for (uint64_t seq = in.last + 1; seq <= info->stats.last_seq; ++seq) {
-    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
-    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
-    appeared.emplace_back();
-    if (*found) appeared.back() = naive_of(**found);
-    note("appears " + name + " " + std::to_string(seq) + (*found ? " " + appeared.back()->subject : ", and is gone"));
-  }
-  // What outlived its time goes before or after what appears in the same instant (a dead letter of it, say).
-  naive::stream without = in;
-  for (const uint64_t seq : outlived) naive_.remove(without, seq);
-  if (explains(without, appeared)) {
-    for (const uint64_t seq : outlived) naive_.remove(in, seq);
-  }
-  for (size_t i = 0; i < appeared.size(); ++i) {
-    serve_meanwhile(in);
-    const std::string seen = appeared[i] ? appeared[i]->subject + " " + appeared[i]->headers : "gone";
-    expect(naive_.explain(in, appeared[i] ? &*appeared[i] : nullptr, behind(appeared, i)),
-           name + ": message " + std::to_string(before + 1 + i) + " has no explanation: " + seen);
-  }
-  for (const uint64_t seq : outlived) naive_.remove(in, seq);
-  naive_.park_the_rest(in);
-  if (in.last != before) serve_meanwhile(in);
-  appended_from_ = UINT64_MAX;
 }
 
 // Consumers the shard deleted by itself.

@@ -185,6 +185,7 @@ class broker {
   bool inactive(const consumer& at, int64_t late) const;  // for so much longer than it may be
   // One retention sweep.
   void sweep();
+  uint64_t sweep_ages(stream& in);
   // Of an interest stream.
   void prune_interest(stream& in);
   // The same, if those who wait looked before and passed what does not match, up to the first block that is kept.
@@ -199,7 +200,7 @@ class broker {
   // Which scheduled messages whose time has come do not fit yet: others may pass them in this instant.
   void look_for_room();
   void instant_is_over();
-  // Those that were to have a dead letter and cannot have one any more, since an update.
+  // Those that cannot have a dead letter, since they are one or since an update.
   void park_the_rest(stream& in);
   // A sentence about what should have happened by itself long ago; empty: nothing.
   std::string overdue(stream& in);
@@ -218,6 +219,7 @@ class broker {
   bool anything_ahead(const stream& in, const consumer& at) const;
   // Why nothing can be delivered; the caller knows that nothing can. Any of them is a right answer.
   std::set<blocked_by> reasons(const stream& in, const consumer& at) const;
+  static uint64_t held(const consumer& at) { return count_of(at, state::held); }
   static bool wants(const consumer_config& config, const std::string& subject);
 
   std::map<std::string, stream> streams;
@@ -251,6 +253,7 @@ class broker {
   int64_t wait_of(const consumer& at, uint32_t deliveries) const;
   bool spent(const consumer& at, const entry& one) const;
   void exhaust(const stream& in, consumer& at, uint64_t seq, park_reason reason);
+  void park_rest(stream& in, consumer& at, uint64_t end);
   void park(const stream& in, consumer& at, uint64_t seq, park_reason reason);
   void finish(stream& in, consumer& at, uint64_t seq);
   message dead_letter(const stream& in, const consumer& at, uint64_t seq, const std::string& subject) const;

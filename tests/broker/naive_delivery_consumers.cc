@@ -462,8 +462,7 @@ void broker::park(const stream& in, consumer& at, uint64_t seq, park_reason reas
 
 void broker::exhaust(const stream& in, consumer& at, uint64_t seq, park_reason reason) {
   if (reason == park_reason::max_deliver) ++at.dropped;
-  const std::string& subject = at.config.dead_letter_subject;
-  if (!can_have_dead_letter(in, seq, subject)) return park(in, at, seq, reason);
+  if (at.config.dead_letter_subject.empty()) return park(in, at, seq, reason);
   entry& one = at.pending.at(seq);
   one.now = state::dying;
   one.reason = reason;

@@ -1,6 +1,5 @@
 // The naive model: streams, what a publish does, retention.
 #include <algorithm>
-#include <utility>
 
 #include "broker/message_validation.h"
 #include "broker/validation.h"
@@ -113,14 +112,13 @@ uint64_t broker::prune_strictly(stream& in, bool ages) {
   const bool drops = !in.config.discard_new;
   uint64_t removed = 0;
   uint64_t bytes = bytes_of(in);
-  bool reads = false;  // counting needs no reading
   while (!in.live.empty()) {
     const message first = in.live.begin()->second;
     const bool too_many = drops && limits.max_msgs && in.live.size() > *limits.max_msgs;
     const bool over =
         too_many || (drops && limits.max_bytes && bytes > *limits.max_bytes) || (ages && old(in, first.time));
     if (!over) break;
-    if (!too_many && !std::exchange(reads, true)) between_steps(in);
+    if (!too_many) between_steps(in);  // counting needs no reading
     bytes -= first.bytes;
     remove(in, first.seq);
     ++removed;
@@ -188,9 +186,13 @@ void broker::prune_interest_up_to(stream& in, uint64_t first_block) {
   }
 }
 
+uint64_t broker::sweep_ages(stream& in) {
+  return in.config.limits.max_age_ms ? prune(in, true) : 0;
+}
+
 void broker::sweep() {
   for (auto& [name, in] : streams) {
-    if (in.config.limits.max_age_ms) prune(in, true);
+    sweep_ages(in);
     prune_interest(in);
   }
 }

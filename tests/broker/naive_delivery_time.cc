@@ -71,12 +71,14 @@ void broker::deliver_scheduled(stream& in, size_t which) {
 bool broker::explain_scheduled(stream& in, const message* real) {
   const auto first = first_scheduled(in);
   if (!first) return false;
-  if (real == nullptr || same(record(in, in.later[*first].what, in.last + 1, in.later[*first].deliver_at), *real)) {
+  const scheduled& next = in.later[*first];
+  const message made = record(in, next.what, in.last + 1, next.deliver_at);
+  if (real == nullptr ? !full(in, {made}) : same(made, *real)) {
     deliver_scheduled(in, *first);
     return true;
   }
+  if (real == nullptr) return false;
   // One that does not fit yet may let others pass.
-  const scheduled& next = in.later[*first];
   if (!next.did_not_fit && !full(in, {record(in, next.what, in.last + 1, next.deliver_at)})) return false;
   for (size_t i = 0; i < in.later.size(); ++i) {
     if (in.later[i].deliver_at > *trusted) continue;
@@ -110,10 +112,12 @@ bool broker::explain_dead_letter(stream& in, const message* real, const std::vec
       const std::string subject = by_former ? at.dead_letter_before : at.config.dead_letter_subject;
       if (!can_have_dead_letter(in, seq, subject)) continue;
       message made = dead_letter(in, at, seq, subject);
+      if (full(in, {made})) continue;
       if (real != nullptr && !same(made, *real)) continue;
       const auto is_it = [&made](const message& other) { return same(made, other); };
       if (real == nullptr && std::any_of(after.begin(), after.end(), is_it)) continue;
       const uint64_t dead = seq;
+      park_rest(in, at, dead);
       append(in, std::move(made));
       if (at.pending.contains(dead)) finish(in, at, dead);
       return true;
@@ -127,14 +131,21 @@ bool broker::explain(stream& in, const message* real, const std::vector<message>
 }
 
 void broker::park_the_rest(stream& in) {
-  for (auto& [name, at] : in.consumers) {
-    std::vector<uint64_t> rest;
-    for (const auto& [seq, one] : at.pending) {
-      if (one.now != state::dying || can_have_dead_letter(in, seq, at.config.dead_letter_subject)) continue;
-      rest.push_back(seq);
-    }
-    for (const uint64_t seq : rest) park(in, at, seq, at.pending.at(seq).reason);
+  for (auto& [name, at] : in.consumers) park_rest(in, at, UINT64_MAX);
+}
+
+// One by one, those below `end`, as they are looked at between those that have a dead letter.
+void broker::park_rest(stream& in, consumer& at, uint64_t end) {
+  std::vector<uint64_t> rest;
+  for (const auto& [seq, one] : at.pending) {
+    if (seq >= end || one.now != state::dying) continue;
+    if (!can_have_dead_letter(in, seq, at.config.dead_letter_subject)) rest.push_back(seq);
   }
+  for (const uint64_t seq : rest) {
+    between_steps(in);
+    park(in, at, seq, at.pending.at(seq).reason);
+  }
+  if (!rest.empty()) between_steps(in);
 }
 
 bool broker::anything_open(const stream& in) const {

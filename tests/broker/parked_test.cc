@@ -119,6 +119,34 @@ TEST_CASE("parked: a requeued message is none any more of the subscription that 
   CHECK(world.fetch("s", "c") == shown{"1"});
 }
 
+TEST_CASE("parked: a requeued message of a consumer that is capped by subject since then is held after any restart") {
+  for (const bool clean : {true, false}) {
+    CAPTURE(clean);
+    shard_fixture world;
+    world.start();
+    world.create("s");
+    world.consume("s", "c");
+    world.publish_many("s", "a", 2);
+    CHECK(world.fetch("s", "c", 1) == shown{"1"});
+    term(world, 1);
+    CHECK(requeue(world) == 1);
+    consumer_update update;
+    update.stream = "s";
+    update.consumer = "c";
+    update.max_ack_pending_per_subject = 1;
+    REQUIRE(world.run(world.now->update_consumer(update)));
+    if (clean) {
+      REQUIRE(world.restart());
+    } else {
+      world.kill();
+      REQUIRE(world.open());
+    }
+    CHECK(world.consumer("s", "c").held == 1);
+    CHECK(world.fetch("s", "c") == shown{"1"});
+    CHECK(world.consumer("s", "c").held == 1);  // now 2
+  }
+}
+
 TEST_CASE("parked: requeued ones are delivered again from attempt 1, wake who waits, and the floor does not go back") {
   shard_fixture world;
   world.start();

@@ -30,6 +30,25 @@ TEST_CASE("retention by block: whole blocks go, and never more than leaves max_m
   check_blocks(world, 2, 2, 6);
 }
 
+TEST_CASE("retention: a deadline that passes with the sweep is counted before the message goes") {
+  shard_fixture world;
+  world.limits.retention_sweep_ms = 5'000;
+  world.start();
+  world.create("s", [](stream_config& c) {
+    c.limits.strict = true;
+    c.limits.max_age_ms = 4'000;
+  });
+  world.consume("s", "c", [](consumer_config& c) {
+    c.ack_wait_ms = 5'000;
+    c.max_deliver = 1;
+  });
+  world.publish("s", "a");
+  CHECK(world.fetch("s", "c") == std::vector<std::string>{"1"});
+  world.advance_ms(5'000);
+  CHECK(world.info("s").stats.msg_count == 0);
+  CHECK(world.consumer("s", "c").redelivered_dropped == 1);
+}
+
 TEST_CASE("retention by block: by bytes, and the block of the last message stays however small the bound") {
   shard_fixture world;
   world.start();

@@ -30,6 +30,7 @@ class started {
   explicit started(task<T> work) : state_(std::make_shared<state>()) { drive(std::move(work), state_); }
   bool done() const { return state_->value.has_value(); }
   T& value() { return *state_->value; }
+  const T& value() const { return *state_->value; }
 
  private:
   struct state {

@@ -8,6 +8,7 @@ import subprocess
 from processes import NatsServer, RedisServer, Unavailable, WeirServer
 
 FSYNC = 'fsync before the ack'
+LAZY = 'page cache; fsync every 2 min'
 IN_FLIGHT = 4096  # messages sent and not acknowledged, of all connections together, unless the row's name says otherwise
 PULL = 512  # messages a consumer takes at a time
 NATS_BATCHED = (2, 14)
@@ -48,8 +49,12 @@ def _nats_rows(build, chosen):
     plain = type('Nats', (NatsServer,), {'program': chosen})
     synced = type('NatsAlways', (NatsServer,), {'program': chosen, 'sync': 'always'})
     client = os.path.join(build, 'tools/versus/versus-nats')
-    rows = [Row('nats', 'nats', 'NATS JetStream, default', 'NATS, default (not synced)', 'page cache; fsync every 2 min', plain, client),
-            Row('nats-always', 'nats', 'NATS JetStream, sync_interval: always', 'NATS, sync_interval: always', FSYNC, synced, client)]
+    rows = [Row('nats', 'nats', 'NATS JetStream, default', 'NATS, default (not synced)', LAZY, plain, client),
+            Row('nats-always', 'nats', 'NATS JetStream, sync_interval: always', 'NATS, always', FSYNC, synced, client),
+            Row('nats-batched', 'nats', 'NATS JetStream, batched fast ingest', 'NATS, batched (not synced)', LAZY, plain, client,
+                {'path': 'batched'}),
+            Row('nats-batched-always', 'nats', 'NATS JetStream, batched fast ingest, sync_interval: always',
+                'NATS, batched, always', FSYNC, synced, client, {'path': 'batched'})]
     return rows, 'nats-server', chosen, r'v?(\d[\w.-]*)', _missing(chosen, client, 'nats-server', 'libnats-dev')
 
 
@@ -70,11 +75,15 @@ def _missing(program, client, package, library):
     return ''
 
 
-def _check_sync(row, root):
-    try:
-        row.server(root).check()
-    except Unavailable as why:
-        row.missing = str(why)
+def _check(row, root, version):
+    """Says in the row what this server does not know."""
+    if row.options.get('path') == 'batched' and tuple(int(n) for n in re.findall(r'\d+', version)[:2]) < NATS_BATCHED:
+        row.missing = f'batched fast ingest needs nats-server 2.14 (--nats-server), this is {version}'
+    elif getattr(row.server, 'sync', None):
+        try:
+            row.server(root).check()
+        except Unavailable as why:
+            row.missing = str(why)
 
 
 def all_rows(build, weir_server, nats_server, redis_server, root):
@@ -87,7 +96,6 @@ def all_rows(build, weir_server, nats_server, redis_server, root):
         if not missing:
             versions[program] = _version(path, pattern)
             for row in family:
-                if row.name == 'nats-always':
-                    _check_sync(row, root)
+                _check(row, root, versions[program])
         rows += family
     return rows, versions

@@ -75,17 +75,19 @@ class raw_call {
   }
   void read_more() { call_->Read(&input_, tag(event::read)); }
 
-  // Half-closes, and returns when the server has ended the call. A read is under way, and no write.
-  void close() {
-    call_->WritesDone(tag(event::writes_done));
-    for (bool reading = true, closing = true; reading || closing;) {
+  // Nothing is written any more; what was written with more_follows goes out now. A read is under way, and no write.
+  void half_close() { call_->WritesDone(tag(event::writes_done)); }
+  // After that, true: something was read. False: the server has ended the call, as it should.
+  bool next_read() {
+    for (;;) {
       completion got = next();
-      if (got.of == event::writes_done) closing = false;
-      if (got.of != event::read) continue;
-      reading = got.good;
-      if (reading) read_more();
+      if (got.of == event::writes_done) half_closed_ = true;
+      if (got.of == event::read && got.good) return true;
+      if (got.of == event::read) ended_ = true;
+      if (!half_closed_ || !ended_) continue;
+      finish();
+      return false;
     }
-    finish();
   }
   // Ends the call from this side. A read is under way, and no write.
   void cancel() {
@@ -137,6 +139,8 @@ class raw_call {
   grpc::Slice piece_;
   bool wrote_any_ = false;
   bool writing_ = false;
+  bool half_closed_ = false;
+  bool ended_ = false;
 };
 
 class lane_publisher final : public publisher_link {
@@ -149,14 +153,19 @@ class lane_publisher final : public publisher_link {
     frame_bytes_ = frame.size();
     call_.begin();
     send(share, frame, batch);
-    while (!in_flight_.empty() || call_.writing()) {
+    while (call_.writing() || !share.over(now_ns())) {
       if (call_.next_good() == raw_call::event::read) {
         take_answer(share);
         call_.read_more();
       }
       send(share, frame, batch);
     }
-    call_.close();
+    call_.half_close();
+    while (call_.next_read()) {
+      take_answer(share);
+      call_.read_more();
+    }
+    if (!in_flight_.empty()) stop_bench("Publish ended without an answer to every frame");
   }
 
  private:

@@ -1,0 +1,31 @@
+#include "tools/versus/nats_link.h"
+
+#include "tools/load/bench_report.h"
+
+namespace weir {
+
+void must_be_ok(natsStatus status, const char* what) {
+  if (status != NATS_OK) stop_bench(std::string("nats: ") + what + ": " + natsStatus_GetText(status));
+}
+
+nats_link::nats_link(const std::string& server) {
+  must_be_ok(natsConnection_ConnectTo(&connection_, ("nats://" + server).c_str()), "connect");
+}
+
+nats_link::~nats_link() {
+  jsCtx_Destroy(stream_);
+  natsConnection_Destroy(connection_);
+}
+
+void nats_link::open(jsOptions& settings) {
+  settings.Wait = nats_answer_ms_max;
+  must_be_ok(natsConnection_JetStream(&stream_, connection_, &settings), "JetStream");
+}
+
+void nats_link::open() {
+  jsOptions settings;
+  must_be_ok(jsOptions_Init(&settings), "options");
+  open(settings);
+}
+
+}  // namespace weir
