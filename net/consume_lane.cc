@@ -98,12 +98,15 @@ task<result<void>> consume_lane::take_requests(v1::ConsumeRequest first) {
     const bool other = (!request->stream().empty() && request->stream() != stream_) ||
                        (!request->consumer().empty() && request->consumer() != consumer_);
     if (other) co_return fail(errc::invalid_argument, "stream, consumer: a call is for the one of its first frame");
-    add_credit(credit_messages_, request->credit_messages());
-    add_credit(credit_bytes_, request->credit_bytes());
-    if (has_credit()) credit_given_.wake();
     while (requests_.size() >= requests_max && !failure_) co_await request_done_.wait();
+    const uint32_t messages = request->credit_messages();
+    const uint64_t bytes = request->credit_bytes();
     requests_.push_back({request->frame(), false});
     handling_.spawn(handle(std::move(*request), requests_.back()));
+    // After what else the frame asks for: what it naks comes before what is new.
+    add_credit(credit_messages_, messages);
+    add_credit(credit_bytes_, bytes);
+    if (has_credit()) credit_given_.wake();
     auto next = co_await read_request();
     if (!next) co_return std::move(next).err();
     request = std::move(*next);
