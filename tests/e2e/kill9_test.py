@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 """kill -9 under load: 8 publishers, 20 streams; every acknowledged message is there once, sequences have no gap.
 
-12 cycles, with WEIR_LONG=1 200. After each kill the streams are read from where the last check ended, and from their
-beginning at the end. A consumer acknowledges meanwhile: what it acknowledged never comes again.
+12 cycles, with WEIR_LONG=1 200. Half of the publishers send single calls, half frames of the fast lane, some of them
+atomic: those are there as a whole or not at all. After each kill the streams are read from where the last check ended,
+and from their beginning at the end. Two consumers acknowledge meanwhile, one by calls, one on the fast lane: what they
+acknowledged never comes again.
 """
 import hashlib
+import queue
 import random
 import threading
 import time
@@ -13,7 +16,7 @@ from collections import deque
 
 import grpc
 
-from weir_e2e import LONG, SMALL_STORAGE, Broker, pb, seed, types
+from weir_e2e import LONG, SMALL_STORAGE, Broker, broker_pb, pb, seed, types
 
 CYCLES = 200 if LONG else 12
 PUBLISHERS = 8
@@ -95,6 +98,83 @@ class Publisher(threading.Thread):
             self.settle(*entry)
 
 
+class LanePublisher(threading.Thread):
+    """The same on the fast lane: keeps IN_FLIGHT frames unanswered."""
+
+    def __init__(self, number, broker, ledger, chance):
+        super().__init__()
+        self.number, self.ledger, self.chance = number, ledger, chance
+        self.stub = broker.broker_calls()
+        self.room = threading.Semaphore(IN_FLIGHT)
+        self.unanswered = deque()
+        self.sent = 0
+        self.stopping = False
+
+    def frames(self):
+        while not self.stopping:
+            if not self.room.acquire(timeout=0.05):
+                continue
+            self.sent += 1
+            stream = self.chance.randrange(STREAMS)
+            count = self.chance.choice([1, 2, 10, 40])
+            atomic = self.chance.random() < 0.3
+            head = b'%s%d:%d:%d' % (b'A' if atomic else b'L', self.number, time.monotonic_ns(), self.sent)
+            payloads = [b'%s:%d:%d:' % (head, n, count) + self.chance.randbytes(self.chance.choice([0, 50, 200]))
+                        for n in range(count)]
+            for payload in payloads:
+                self.ledger.sending(stream, payload)
+            self.unanswered.append((stream, payloads))
+            yield broker_pb.PublishBatch(stream=stream_name(stream), frame=self.sent, atomic=atomic, messages=[
+                broker_pb.PublishRecord(subject=f'k.{self.chance.randrange(10)}', payload=p) for p in payloads])
+
+    def run(self):
+        try:
+            for answer in self.stub.Publish(self.frames(), timeout=60):
+                stream, payloads = self.unanswered.popleft()
+                if not answer.success or answer.count != len(payloads):
+                    self.ledger.faults.append(f'frame: {answer.result_code} {answer.message}')
+                for n, payload in enumerate(payloads):
+                    self.ledger.acknowledged(stream, answer.first_seq + n, payload)
+                self.room.release()
+        except grpc.RpcError as failure:
+            if failure.code() != grpc.StatusCode.UNAVAILABLE:
+                self.ledger.faults.append(f'lane: {failure.code()} {failure.details()}')
+        self.stopping = True
+
+
+class LaneAcker(threading.Thread):
+    """Consumes from one stream on the fast lane; what it acknowledged counts once that is confirmed."""
+
+    def __init__(self, broker, acked):
+        super().__init__()
+        self.stub, self.acked = broker.broker_calls(), acked
+        self.requests = queue.Queue()
+        self.stopping = False
+        self.faults = []
+
+    def run(self):
+        self.requests.put(broker_pb.ConsumeRequest(stream=stream_name(1), consumer='acker', credit_messages=200,
+                                                   credit_bytes=1 << 40))
+        unconfirmed = deque()
+        frame = 0
+        try:
+            for batch in self.stub.Consume(iter(self.requests.get, None), timeout=60):
+                while unconfirmed and unconfirmed[0][0] <= batch.confirmed:
+                    self.acked.update(unconfirmed.popleft()[1])
+                seqs = [message.seq for message in batch.messages]
+                again = self.acked.intersection(seqs)
+                if again:
+                    self.faults.append(f'messages {sorted(again)} came again after their acknowledgement')
+                if seqs:
+                    frame += 1
+                    unconfirmed.append((frame, seqs))
+                    self.requests.put(broker_pb.ConsumeRequest(ack_seqs=seqs, credit_messages=len(seqs), frame=frame))
+        except grpc.RpcError as failure:
+            if failure.code() != grpc.StatusCode.UNAVAILABLE:
+                self.faults.append(f'lane acker: {failure.code()} {failure.details()}')
+        self.requests.put(None)
+
+
 class Acker(threading.Thread):
     """Fetches from one stream and acknowledges everything."""
 
@@ -123,27 +203,48 @@ class Acker(threading.Thread):
                 self.faults.append(f'acker: {failure.code()} {failure.details()}')
 
 
+class Whole:
+    """Looks at payloads in their order: those of an atomic frame stand together, all of them."""
+
+    def __init__(self):
+        self.expected = None
+        self.broken = []
+
+    def next(self, payload):
+        # A<publisher>:<time>:<frame>:<n>:<count>:...
+        parts = payload.split(b':', 5)
+        atomic = payload.startswith(b'A')
+        frame, n, count = (tuple(parts[:3]), int(parts[3]), int(parts[4])) if atomic else (None, 0, 0)
+        if (self.expected or (frame, 0)) != (frame, n):
+            self.broken.append(f'expected {self.expected}, found {parts[:5]}')
+        self.expected = (frame, n + 1) if atomic and n + 1 < count else None
+
+    def faults(self):
+        return self.broken + ([f'cut: {self.expected}'] if self.expected else [])
+
+
 class Kill9(unittest.TestCase):
     def test_nothing_acknowledged_is_lost(self):
         chance = random.Random(seed())
         with Broker('--retention-sweep-ms', '200', *SMALL_STORAGE) as broker:
             self.create_streams(broker)
-            ledger, acked = Ledger(), set()
+            ledger, acked, lane_acked = Ledger(), set(), set()
             ends = [0] * STREAMS
             started = time.monotonic()
             for cycle in range(CYCLES):
-                publishers = [Publisher(n, broker, ledger, random.Random(chance.random())) for n in range(PUBLISHERS)]
-                acker = Acker(broker, acked)
-                for thread in [*publishers, acker]:
+                publishers = [[Publisher, LanePublisher][n % 2](n, broker, ledger, random.Random(chance.random()))
+                              for n in range(PUBLISHERS)]
+                ackers = [Acker(broker, acked), LaneAcker(broker, lane_acked)]
+                for thread in [*publishers, *ackers]:
                     thread.start()
                 time.sleep(chance.uniform(*RUN_SECONDS))
                 broker.kill()
-                for thread in [*publishers, acker]:
+                for thread in [*publishers, *ackers]:
                     thread.stopping = True
-                for thread in [*publishers, acker]:
+                for thread in [*publishers, *ackers]:
                     thread.join()
                 broker.close_channels()
-                self.assertEqual(ledger.faults + acker.faults, [], f'cycle {cycle}')
+                self.assertEqual(ledger.faults + [f for one in ackers for f in one.faults], [], f'cycle {cycle}')
                 before = time.monotonic()
                 broker.start()
                 restart = time.monotonic() - before
@@ -153,11 +254,13 @@ class Kill9(unittest.TestCase):
                 print(f'cycle {cycle}: {ledger.total} acknowledged, restart {restart:.2f} s', flush=True)
             for stream in range(STREAMS):
                 self.check(stub, ledger, stream, 0, set())
-            self.check_acker(stub, acked)
+            self.check_acker(stub, acked, stream_name(0))
+            self.check_acker(stub, lane_acked, stream_name(1))
             self.assertGreater(ledger.total, CYCLES * 50)
             self.assertGreater(len(acked), CYCLES)
+            self.assertGreater(len(lane_acked), CYCLES)
             self.assertEqual(broker.stop(), 0, broker.log()[-4000:])
-            print(f'{CYCLES} kills, {ledger.total} acknowledged, {len(acked)} taken by the consumer, '
+            print(f'{CYCLES} kills, {ledger.total} acknowledged, {len(acked)} and {len(lane_acked)} taken by the consumers, '
                   f'{time.monotonic() - started:.0f} s')
 
     def create_streams(self, broker):
@@ -167,7 +270,8 @@ class Kill9(unittest.TestCase):
                                        durability=types.DURABILITY_WRITTEN if stream % 4 == 3 else types.DURABILITY_DEFAULT)
             self.assertTrue(stub.CreateStream(pb.CreateStreamRequest(config=config)).success)
         config = pb.ConsumerConfigPb(name='acker', ack_wait_ms=600_000, max_deliver=1_000_000)
-        self.assertTrue(stub.CreateConsumer(pb.CreateConsumerRequest(stream=stream_name(0), config=config)).success)
+        for stream in (0, 1):
+            self.assertTrue(stub.CreateConsumer(pb.CreateConsumerRequest(stream=stream_name(stream), config=config)).success)
 
     def check(self, stub, ledger, stream, after, seen):
         """Reads a stream behind sequence `after`: no gap, nothing invented, nothing twice, all acknowledged there."""
@@ -176,6 +280,7 @@ class Kill9(unittest.TestCase):
         config = pb.ConsumerConfigPb(name='check', delivery_policy=policy)
         self.assertTrue(stub.CreateConsumer(pb.CreateConsumerRequest(stream=name, config=config)).success)
         last = after
+        whole = Whole()
         while True:
             answer = stub.Fetch(pb.FetchRequest(stream=name, consumer='check', batch_size=2000), timeout=60)
             self.assertTrue(answer.success, answer.message)
@@ -185,12 +290,14 @@ class Kill9(unittest.TestCase):
             for message in answer.messages:
                 self.assertEqual(message.seq, last + 1, f'{name}: gap')
                 last = message.seq
+                whole.next(message.payload)
                 found = digest(message.payload)
                 self.assertIn(found, ledger.sent[stream], f'{name}: message {last} was never sent')
                 self.assertNotIn(found, seen, f'{name}: message {last} is there twice')
                 seen.add(found)
                 expected = ledger.acked[stream].get(last)
                 self.assertIn(expected, (None, found), f'{name}: message {last} is another one than was acknowledged')
+        self.assertEqual(whole.faults(), [], name)
         highest = max(ledger.acked[stream], default=0)
         self.assertGreaterEqual(last, highest, f'{name}: acknowledged up to {highest}, there is only up to {last}')
         info = stub.GetStreamInfo(pb.GetStreamInfoRequest(name=name), timeout=60)
@@ -198,9 +305,9 @@ class Kill9(unittest.TestCase):
         self.assertTrue(stub.DeleteConsumer(pb.DeleteConsumerRequest(stream=name, consumer='check')).success)
         return last
 
-    def check_acker(self, stub, acked):
+    def check_acker(self, stub, acked, stream):
         while True:
-            answer = stub.Fetch(pb.FetchRequest(stream=stream_name(0), consumer='acker', batch_size=1000), timeout=60)
+            answer = stub.Fetch(pb.FetchRequest(stream=stream, consumer='acker', batch_size=1000), timeout=60)
             if not answer.messages:
                 break
             for message in answer.messages:
