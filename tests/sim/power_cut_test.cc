@@ -1,5 +1,5 @@
-// Power cuts of the whole shard in the simulator (issue A, must hold 2): 8 publishers, 20 streams, workers that
-// acknowledge; the power goes at a random step, several times a seed.
+// Power cuts of the whole shard in the simulator (issue A, must hold 2): 8 publishers, half of them with frames of the
+// fast lane, 20 streams, workers that acknowledge; the power goes at a random step, several times a seed.
 #include <doctest/doctest.h>
 
 #include <cstdio>
@@ -37,7 +37,10 @@ void live_and_die(sim_shard& world, shard_ledger& ledger, const std::vector<std:
                   std::mt19937_64& random) {
   bool stop = false;
   gate clients;
-  for (int i = 0; i < publishers; ++i) clients.spawn(publish_until(world, ledger, names, i, random(), stop));
+  for (int i = 0; i < publishers; ++i) {
+    const auto publish = i % 2 == 0 ? publish_until : publish_frames_until;
+    clients.spawn(publish(world, ledger, names, i, random(), stop));
+  }
   for (size_t i = 0; i < 4; ++i) clients.spawn(work_until(world, ledger, names[i], "worker", random(), stop));
   const uint64_t steps = 20 + random() % 1500;
   for (uint64_t i = 0; i < steps; ++i) {

@@ -1,5 +1,7 @@
 #include "tests/sim/shard_ledger.h"
 
+#include <deque>
+
 namespace weir {
 namespace {
 
@@ -114,6 +116,63 @@ task<void> publish_until(sim_shard& world, shard_ledger& ledger, const std::vect
       ledger.stored(stream, stored->seq.raw(), payload);
     } else if (stored.err().code != errc::disk_full) {
       break;
+    }
+  }
+}
+
+namespace {
+
+struct sent_frame {
+  std::string stream;
+  std::vector<std::string> payloads;
+  std::vector<publish_request> records;
+  bool atomic = false;
+  batch_outcome outcome;
+};
+
+// Its views point into its texts: not to be moved afterwards.
+void fill(sent_frame& frame, shard_ledger& ledger, int publisher, std::mt19937_64& random) {
+  for (uint64_t left = 1 + random() % 6; left != 0; --left) {
+    std::string payload = std::to_string(publisher) + "/" + std::to_string(ledger.next_number()) + "/";
+    payload.append(random() % 300, static_cast<char>('a' + random() % 26));
+    ledger.sent(frame.stream, payload);
+    frame.payloads.push_back(std::move(payload));
+  }
+  for (const std::string& payload : frame.payloads) {
+    publish_request& record = frame.records.emplace_back();
+    record.stream = frame.stream;
+    record.subject = shard_ledger::subject;
+    record.payload = as_bytes(payload);
+  }
+  frame.atomic = random() % 3 == 0;
+}
+
+}  // namespace
+
+task<void> publish_frames_until(sim_shard& world, shard_ledger& ledger, const std::vector<std::string>& streams,
+                                int publisher, uint64_t seed, const bool& stop) {
+  std::mt19937_64 random(seed);
+  while (!stop) {
+    std::deque<sent_frame> placed;
+    for (uint64_t left = 1 + random() % 3; left != 0; --left) {
+      sent_frame& frame = placed.emplace_back();
+      frame.stream = streams[random() % streams.size()];
+      fill(frame, ledger, publisher, random);
+      auto outcome = co_await world.now->place_batch(frame.records, frame.atomic);
+      if (!outcome && outcome.err().code == errc::disk_full) {
+        placed.pop_back();
+        break;
+      }
+      if (!outcome) co_return;
+      CHECK(outcome->failed.empty());
+      frame.outcome = *outcome;
+    }
+    for (const sent_frame& frame : placed) {
+      auto safe = co_await world.now->batch_safe(frame.outcome.level, frame.outcome.end);
+      if (!safe) co_return;
+      for (size_t i = 0; i < frame.payloads.size(); ++i) {
+        ledger.stored(frame.stream, frame.outcome.first.raw() + i, frame.payloads[i]);
+      }
     }
   }
 }

@@ -56,6 +56,9 @@ class shard_ledger {
 // One publisher: messages to random streams, one after another, until told to stop or the shard fails.
 task<void> publish_until(sim_shard& world, shard_ledger& ledger, const std::vector<std::string>& streams, int publisher,
                          uint64_t seed, const bool& stop);
+// The same with frames of the fast lane, several of them placed before the first is waited for.
+task<void> publish_frames_until(sim_shard& world, shard_ledger& ledger, const std::vector<std::string>& streams,
+                                int publisher, uint64_t seed, const bool& stop);
 // One worker: fetches and acknowledges from one consumer.
 task<void> work_until(sim_shard& world, shard_ledger& ledger, std::string stream, std::string consumer, uint64_t seed,
                       const bool& stop);
