@@ -124,27 +124,32 @@ void delivery_run::find_moment(naive::stream& in, const appearances& appeared,
   const std::deque<std::string> story_before = story_;
   std::vector<waiting_one> all;
   for (auto& one : subscriptions_) all.push_back({one.get(), *one});
-  const auto attempt = [&](size_t from) {
+  const auto attempt = [&](size_t from, size_t visible) {
     in = before;
     story_ = story_before;
     for (const waiting_one& one : all) *one.who = one.before;
     serve_from_ = from;
+    visible_ = visible;
     happen(in, appeared);
-    serve_from_ = 0;
+    serve_from_ = visible_ = 0;
   };
-  attempt(SIZE_MAX);
-  std::optional<size_t> served;
-  for (size_t from = moments_; from-- > 0;) {
-    attempt(from);
-    if (somebody_got(in)) continue;
-    if (!served) served = from;
-    const bool as_shown = std::all_of(shown.begin(), shown.end(), [this, &in](const consumer_info& one) {
-      const naive::consumer* at = naive_.find(in.config.name, one.config.name);
-      return at == nullptr || (at->pending.size() == one.pending && naive::broker::held(*at) == one.held);
-    });
-    if (as_shown) return;
+  const auto as_shown = [this, &in](const consumer_info& one) {
+    const naive::consumer* at = naive_.find(in.config.name, one.config.name);
+    return at == nullptr || (at->pending.size() == one.pending && naive::broker::held(*at) == one.held);
+  };
+  attempt(SIZE_MAX, 0);
+  const size_t moments = moments_;
+  std::optional<std::pair<size_t, size_t>> served;
+  for (size_t visible = 0; visible == 0 || visible < appeared.size(); ++visible) {
+    for (size_t from = moments; from-- > 0;) {
+      attempt(from, visible);
+      if (somebody_got(in)) continue;
+      if (!served) served = {from, visible};
+      if (std::all_of(shown.begin(), shown.end(), as_shown)) return;
+    }
   }
-  attempt(served.value_or(SIZE_MAX));
+  if (!served) served = {SIZE_MAX, 0};
+  attempt(served->first, served->second);
 }
 
 bool delivery_run::got_something(const open_subscription& one) {
@@ -162,7 +167,7 @@ void delivery_run::serve_meanwhile(naive::stream& in) {
   if (moments_++ < serve_from_) return;
   for (auto& one : subscriptions_) {
     if (one->stream != in.config.name || !got_something(*one)) continue;
-    if (!in.config.ephemeral) in.hidden_from = appended_from_;
+    if (!in.config.ephemeral && appended_from_ != UINT64_MAX) in.hidden_from = appended_from_ + visible_;
     bool served = serve_if_same(*one, in);
     in.hidden_from = UINT64_MAX;
     served = served || (!not_yet_visible_ && serve_if_same(*one, in));

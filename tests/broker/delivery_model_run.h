@@ -200,6 +200,7 @@ class delivery_run {
   int64_t suspect_since_ = 0;            // mono
   uint64_t appended_from_ = UINT64_MAX;  // by what happens now
   bool not_yet_visible_ = false;         // none of that
+  size_t visible_ = 0;                   // but so many first ones of it
   size_t moments_ = 0;                   // at which somebody could have been served, so far
   size_t serve_from_ = 0;                // not at so many first ones of them
   size_t events_seen_ = 0;

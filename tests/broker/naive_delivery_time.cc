@@ -156,6 +156,12 @@ bool broker::anything_open(const stream& in) const {
   return false;
 }
 
+void broker::drop_outlived(const std::string& name) {
+  stream* in = find(name);
+  if (in == nullptr) return;
+  for (const uint64_t seq : outlived(*in)) remove(*in, seq);
+}
+
 std::vector<uint64_t> broker::outlived(const stream& in) const {
   std::vector<uint64_t> seqs;
   for (const auto& [seq, one] : in.live) {
