@@ -62,6 +62,28 @@ std::vector<uint64_t> delivery_run::outlived_and_gone(const std::string& name, c
   return gone;
 }
 
+delivery_run::appearances delivery_run::look_for_new(const std::string& name, const naive::stream& in, uint64_t last) {
+  appearances appeared;
+  for (uint64_t seq = in.last + 1; seq <= last; ++seq) {
+    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
+    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
+    appeared.emplace_back();
+    if (*found) appeared.back() = naive_of(**found);
+  }
+  return appeared;
+}
+
+// What a sweep of this instant removes may have its dead letter before.
+void delivery_run::observe_before_sweep() {
+  for (auto& [name, in] : naive_.streams) {
+    if (!in.config.limits.max_age_ms || !naive_.anything_open(in)) continue;
+    const auto info = real_.run(real_.now->get_stream(name));
+    expect(static_cast<bool>(info), "info of " + name);
+    const appearances appeared = look_for_new(name, in, info->stats.last_seq);
+    if (!appeared.empty() && explains(in, appeared)) observe_stream(name, in);
+  }
+}
+
 void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
   std::optional<result<std::vector<consumer_info>>> shown;
   if (somebody_got(in)) shown = real_.run(real_.now->list_consumers(name));
@@ -73,13 +95,10 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
     for (const uint64_t seq : outlived) naive_.remove(in, seq);
     naive_.prune_interest_up_to(in, empty ? UINT64_MAX : info->stats.first_block);
   }
-  appearances appeared;
-  for (uint64_t seq = in.last + 1; seq <= info->stats.last_seq; ++seq) {
-    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
-    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
-    appeared.emplace_back();
-    if (*found) appeared.back() = naive_of(**found);
-    note("appears " + name + " " + std::to_string(seq) + (*found ? " " + appeared.back()->subject : ", and is gone"));
+  const appearances appeared = look_for_new(name, in, info->stats.last_seq);
+  for (size_t i = 0; i < appeared.size(); ++i) {
+    note("appears " + name + " " + std::to_string(in.last + 1 + i) +
+         (appeared[i] ? " " + appeared[i]->subject : ", and is gone"));
   }
   // What outlived its time goes before or after what appears in the same instant (a dead letter of it, say).
   naive::stream without = in;

@@ -168,7 +168,9 @@ class delivery_run {
   // What happened by itself.
   using appearances = std::vector<std::optional<naive::message>>;  // nullopt: gone already
   void observe();
+  void observe_before_sweep();
   void observe_stream(const std::string& name, naive::stream& in);
+  appearances look_for_new(const std::string& name, const naive::stream& in, uint64_t last);
   bool explains(naive::stream in, const appearances& appeared);
   std::vector<uint64_t> outlived_and_gone(const std::string& name, const naive::stream& in);
   void happen(naive::stream& in, const appearances& appeared);

@@ -228,6 +228,7 @@ std::optional<int64_t> broker::next_event() const {
 void broker::restart() {
   std::erase_if(streams, [](const auto& one) { return one.second.config.ephemeral; });
   for (auto& [name, in] : streams) {
+    for (scheduled& one : in.later) one.overdue_since = -1;  // was tried at the start, and is with the ticks from then
     for (auto& [which, at] : in.consumers) {
       at.waiting = 0;
       at.restarted = true;
