@@ -168,6 +168,7 @@ class delivery_run {
   // What happened by itself.
   using appearances = std::vector<std::optional<naive::message>>;  // nullopt: gone already
   void observe();
+  naive::stream swept(naive::stream in);
   void observe_before_sweep();
   void observe_stream(const std::string& name, naive::stream& in);
   appearances look_for_new(const std::string& name, const naive::stream& in, uint64_t last);
