@@ -41,6 +41,7 @@ struct broker_limits {
   size_t parked_listed_max = 1'000;       // a page
   uint32_t subscribe_batch_max = 1'024;   // messages a subscription has in hand
   size_t subscribe_bytes_max = 1u << 20;  // the same in bytes; a first message larger than this is still delivered
+  uint32_t consume_batch_max = 4'096;     // messages of a ConsumeBatch
   size_t dedup_ids_max = 100'000;         // newest message ids remembered, a stream, and of its scheduled messages
   size_t scheduled_max = 1'000'000;       // messages to be delivered later, a stream
   size_t atomic_messages_max = 1'000;     // of one atomic publish

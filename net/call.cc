@@ -232,12 +232,15 @@ void call::turn_gone() {
     home_.told_of_stop_.erase(this);
     hook();
   }
-  // A read that is under way ends with the call; its handler need not wait for that.
-  if (reader_ != nullptr) {
-    operation* waiting = std::exchange(reader_, nullptr);
-    waiting->good = false;
-    waiting->caller.resume();
-  }
+  stop_reading();
+}
+
+// A read that is under way ends with the call; its handler need not wait for that.
+void call::stop_reading() {
+  if (reader_ == nullptr) return;
+  operation* waiting = std::exchange(reader_, nullptr);
+  waiting->good = false;
+  waiting->caller.resume();
 }
 
 void call::on_gone(std::function<void()> hook) {

@@ -31,6 +31,7 @@ class call final : public rpc_stream {
   bool gone() const override { return gone_; }
   std::string peer() const override { return context_->peer(); }
   void on_gone(std::function<void()> hook) override;
+  void stop_reading() override;
 
  private:
   template <void (call::*Handler)(bool)>

@@ -61,6 +61,9 @@ class rpc_stream : public call_context {
   // The next request message, valid until the next read(); nullopt when the peer has sent its last, or is gone.
   read_awaiter read() { return read_awaiter{*this, {}}; }
 
+  // Resolves a read() under way with nullopt: for a handler that ends while its client may still send.
+  virtual void stop_reading() = 0;
+
   struct write_awaiter {
     rpc_stream& self;
     reply& message;

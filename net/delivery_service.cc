@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "net/consume_lane.h"
 #include "net/record_wire.h"
 #include "net/typed.h"
 
@@ -9,29 +10,6 @@ namespace weir {
 namespace {
 
 namespace pb = waymaker::streams;
-
-constexpr size_t batch_bytes_min = 32u << 10;
-
-// Bytes of a batch, counted while they are in hand.
-class bytes_in_hand {
- public:
-  bytes_in_hand(size_t& count, const fetch_outcome& taken) : count_(count) {
-    for (const delivery& one : taken.deliveries) mine_ += one.record.bytes.size();
-    count_ += mine_;
-  }
-  bytes_in_hand(const bytes_in_hand&) = delete;
-  ~bytes_in_hand() { count_ -= mine_; }
-
-  void let_go(delivery& written) {
-    count_ -= written.record.bytes.size();
-    mine_ -= written.record.bytes.size();
-    written.record.bytes = slice();
-  }
-
- private:
-  size_t& count_;
-  size_t mine_ = 0;
-};
 
 // Ends that are no failure of the call.
 std::string_view stop_reason(const error& failure) {
@@ -54,6 +32,7 @@ void delivery_service::attach(dispatcher& calls) {
   calls.implement(service + "Nak", typed(*this, &delivery_service::nak));
   calls.implement(service + "Term", typed(*this, &delivery_service::term));
   calls.implement(service + "InProgress", typed(*this, &delivery_service::in_progress));
+  calls.implement_stream("/weir.v1.Broker/Consume", raw_stream(*this, &delivery_service::consume));
   calls.implement("/weir.v1.Admin/AckMany", typed(*this, &delivery_service::ack_many));
 }
 
@@ -103,6 +82,12 @@ task<result<void>> delivery_service::subscribe(const pb::SubscribeRequest& reque
   co_return outcome;
 }
 
+task<result<void>> delivery_service::consume(rpc_stream& call) {
+  consume_lane lane(here_, shards_, limits_, in_hand_, call);
+  auto outcome = co_await lane.run();
+  co_return outcome;
+}
+
 task<result<void>> delivery_service::push(const pb::SubscribeRequest& request, rpc_stream& call,
                                           remote_subscription& from) {
   const uint32_t wanted = request.batch_size() == 0 ? default_subscribe_batch : request.batch_size();
@@ -111,7 +96,8 @@ task<result<void>> delivery_service::push(const pb::SubscribeRequest& request, r
   if (request.stop_when_empty()) wait_ms = 0;
   bool open = co_await call.open();  // the client learns that it waits now
   while (open && !call.gone()) {
-    result<fetch_outcome> taken = co_await from.next(messages_max, batch_bytes(), wait_ms);
+    result<fetch_outcome> taken =
+        co_await from.next(messages_max, in_hand_.batch_bytes(limits_.subscribe_bytes_max), wait_ms);
     if (call.gone()) break;
     if (!taken || (taken->deliveries.empty() && taken->damaged.empty())) {
       const std::string_view reason = taken ? "empty" : stop_reason(taken.err());
@@ -128,7 +114,7 @@ task<result<void>> delivery_service::push(const pb::SubscribeRequest& request, r
 }
 
 task<result<bool>> delivery_service::push_batch(fetch_outcome& taken, rpc_stream& call, remote_subscription& from) {
-  bytes_in_hand held(in_hand_bytes_, taken);
+  bytes_in_hand held(in_hand_, taken);
   const size_t count = taken.deliveries.size();
   for (size_t n = 0; n < count; ++n) {
     result<reply> event = encode_event(taken.deliveries[n]);
@@ -140,11 +126,6 @@ task<result<bool>> delivery_service::push_batch(fetch_outcome& taken, rpc_stream
     held.let_go(taken.deliveries[n]);
   }
   co_return true;
-}
-
-size_t delivery_service::batch_bytes() const {
-  const size_t left = in_hand_bytes_max_ - std::min(in_hand_bytes_, in_hand_bytes_max_);
-  return std::clamp(left / 4, std::min(batch_bytes_min, limits_.subscribe_bytes_max), limits_.subscribe_bytes_max);
 }
 
 task<result<pb::AckResponse>> delivery_service::ack(const pb::AckRequest& request, call_context&) {

@@ -1,14 +1,16 @@
 // How messages reach consumers and are settled: Fetch, Subscribe, Ack, Nak, Term and InProgress of
-// waymaker.streams.WaymakerStreamsService, AckMany of weir.v1.Admin. Translation, and the flow control of Subscribe.
+// waymaker.streams.WaymakerStreamsService, AckMany of weir.v1.Admin, Consume of weir.v1.Broker (consume_lane.h).
+// Translation, and the flow control of Subscribe.
 //
 // A Subscribe has one batch in hand: the next one is taken when the transport took the last message of the one before,
 // so a client that does not read holds back itself only. What all subscriptions of a reactor have in hand is bounded,
-// too: the more it is, the less each may take (at least batch_bytes_min, or one message).
+// too (in_hand.h).
 //
 // One per reactor, on its thread; borrows the map and the limits, which outlive it.
 #pragma once
 
 #include "net/dispatcher.h"
+#include "net/in_hand.h"
 #include "net/remote_subscription.h"
 #include "net/streams_convert.h"
 #include "weir/v1/admin.pb.h"
@@ -19,7 +21,7 @@ class delivery_service {
  public:
   // in_hand_bytes_max: of the messages taken for subscriptions and not yet written.
   delivery_service(reactor& here, const shard_map& shards, const broker_limits& limits, size_t in_hand_bytes_max)
-      : here_(here), shards_(shards), limits_(limits), in_hand_bytes_max_(in_hand_bytes_max) {}
+      : here_(here), shards_(shards), limits_(limits), in_hand_(in_hand_bytes_max) {}
   void attach(dispatcher& calls);
 
  private:
@@ -29,7 +31,7 @@ class delivery_service {
   task<result<void>> push(const streams_pb::SubscribeRequest& request, rpc_stream& call, remote_subscription& from);
   // False: the client is gone.
   task<result<bool>> push_batch(fetch_outcome& taken, rpc_stream& call, remote_subscription& from);
-  size_t batch_bytes() const;
+  task<result<void>> consume(rpc_stream& call);
 
   task<result<streams_pb::AckResponse>> ack(const streams_pb::AckRequest& request, call_context&);
   task<result<streams_pb::NakResponse>> nak(const streams_pb::NakRequest& request, call_context&);
@@ -40,8 +42,7 @@ class delivery_service {
   reactor& here_;
   const shard_map& shards_;
   const broker_limits& limits_;
-  const size_t in_hand_bytes_max_;
-  size_t in_hand_bytes_ = 0;
+  in_hand_account in_hand_;
 };
 
 }  // namespace weir

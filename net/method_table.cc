@@ -133,7 +133,7 @@ constexpr method_row table[] = {
     // weir.v1.Broker
     {"/weir.v1.Broker/PublishAll", unary, publish, large, "atomic publish"},
     {"/weir.v1.Broker/Publish", bidi, publish, large, "the fast lane"},
-    {"/weir.v1.Broker/Consume", bidi, consume, large, "the fast lane"},
+    {"/weir.v1.Broker/Consume", bidi, consume, medium, "the fast lane"},
     // weir.v1.Peer
     {"/weir.v1.Peer/Handshake", unary, peer, medium, "clusters"},
 };

@@ -143,6 +143,7 @@ void add_delivery_rows(std::vector<option_row>& rows, broker_limits& b) {
   rows.push_back(
       number("subscribe-batch-max", b.subscribe_batch_max, 1u, 100'000u, "messages a subscription has in hand"));
   rows.push_back(number<size_t>("subscribe-bytes-max", b.subscribe_bytes_max, 1u << 10, gib, "the same in bytes"));
+  rows.push_back(number("consume-batch-max", b.consume_batch_max, 1u, 1'000'000u, "messages of a fast-lane delivery"));
   rows.push_back(number<size_t>("dedup-ids-max", b.dedup_ids_max, 1, 10'000'000, "message ids a stream remembers"));
   rows.push_back(number<size_t>("scheduled-max", b.scheduled_max, 1, 100'000'000, "scheduled messages of a stream"));
   rows.push_back(

@@ -69,8 +69,22 @@ byte_span counted_element(byte_span bytes, const uint8_t* start, byte_reader& in
   return in.good() ? byte_span(start, static_cast<size_t>(end - start)) : byte_span();
 }
 
-// A weir.v1.PublishRecord.
-bool decode_record(byte_span bytes, publish_request& into, std::deque<std::string>& gathered) {
+// Takes a counted field whose tag was read. False: cut.
+inline bool take_counted(const uint8_t*& at, const uint8_t* end, byte_span& into) {
+  if (at == end) return false;
+  uint64_t size = *at++;
+  for (unsigned shift = 7; size >> shift != 0; shift += 7) {  // its last byte went on
+    if (at == end || shift > 28) return false;
+    size = (size ^ uint64_t{1} << shift) | static_cast<uint64_t>(*at++) << shift;
+  }
+  if (size > static_cast<size_t>(end - at)) return false;
+  into = byte_span(at, static_cast<size_t>(size));
+  at += size;
+  return true;
+}
+
+// A weir.v1.PublishRecord, whatever is in it.
+bool decode_fields(byte_span bytes, publish_request& into, std::deque<std::string>& gathered) {
   byte_reader in(bytes);
   std::string* apart = nullptr;
   while (in.left() != 0) {
@@ -110,6 +124,25 @@ bool decode_record(byte_span bytes, publish_request& into, std::deque<std::strin
     }
   }
   return in.good();
+}
+
+// The same; most have a subject and a payload only.
+inline bool decode_record(byte_span bytes, publish_request& into, std::deque<std::string>& gathered) {
+  const uint8_t* at = bytes.data();
+  const uint8_t* end = at + bytes.size();
+  while (at != end) {
+    byte_span value;
+    const uint8_t* field = at;
+    const uint8_t key = *at++;
+    if (key == tag(2, counted_type) && take_counted(at, end, value)) {
+      into.subject = as_text(value);
+    } else if (key == tag(5, counted_type) && take_counted(at, end, value)) {
+      into.payload = value;
+    } else {
+      return decode_fields({field, end}, into, gathered);
+    }
+  }
+  return true;
 }
 
 }  // namespace

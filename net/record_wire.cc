@@ -13,6 +13,7 @@ constexpr uint8_t event_tag = 0x0a;     // SubscribeEvent.message
 constexpr uint8_t stopped_tag = 0x12;   // SubscribeEvent.stopped
 constexpr uint8_t reason_tag = 0x0a;    // SubscribeStopped.reason
 constexpr uint64_t damaged_seqs_tag = 1000 << 3 | 2;  // packed
+constexpr uint64_t confirmed_tag = 1001 << 3;         // ConsumeBatch.confirmed
 
 // Stored bytes were checked when they were loaded; if they cannot be taken apart now, memory is damaged.
 result<void> append_delivery(std::string& to, uint8_t tag, const found_record& record, uint32_t deliver_count) {
@@ -35,15 +36,33 @@ void add_damaged(std::string& to, const std::vector<seq_no>& damaged) {
 }  // namespace
 
 void message_run::add_stored(const slice& record) {
-  if (record.size() <= copied_bytes_max) {
-    *text_ += as_text(record.bytes());
+  const bool follows =
+      pending_.size() != 0 && pending_.data() + pending_.size() == record.data() && pending_.owner() == record.owner();
+  if (follows) {
+    pending_ = slice(record.owner(), pending_.data(), pending_.size() + record.size());
     return;
   }
-  close_text();
-  out_.body.push_back(record);
+  add_pending();
+  pending_ = record;
+}
+
+void message_run::add_pending() {
+  if (pending_.size() <= copied_bytes_max) {
+    *text_ += as_text(pending_.bytes());
+  } else {
+    close_text();
+    out_.body.push_back(std::move(pending_));
+  }
+  pending_ = slice();
+}
+
+std::string& message_run::text() {
+  add_pending();
+  return *text_;
 }
 
 result<void> message_run::add_reencoded(const found_record& record, uint32_t deliver_count) {
+  add_pending();
   return append_delivery(*text_, messages_tag, record, deliver_count);
 }
 
@@ -56,10 +75,11 @@ void message_run::close_text() {
 }
 
 void message_run::finish() {
+  add_pending();
   close_text();
 }
 
-result<reply> encode_fetched(const fetch_outcome& fetched) {
+result<reply> encode_fetched(const fetch_outcome& fetched, uint64_t confirmed) {
   reply out;
   out.head = success_head;
   message_run run(out);
@@ -72,6 +92,11 @@ result<reply> encode_fetched(const fetch_outcome& fetched) {
     if (!added) return std::move(added).err();
   }
   add_damaged(run.text(), fetched.damaged);
+  if (confirmed != 0) {
+    byte_writer to(run.text());
+    to.varint(confirmed_tag);
+    to.varint(confirmed);
+  }
   run.finish();
   return out;
 }

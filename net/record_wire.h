@@ -13,7 +13,8 @@ namespace weir {
 // success and result_code "ok", how every response begins.
 inline constexpr std::string_view success_head("\x08\x01\x12\x02ok", 6);
 
-// Messages of a response under construction: small records are copied together, large ones sent from where they lie.
+// Messages of a response under construction. Records that lie one after the other are sent from there as one piece, and
+// so are large ones; small pieces are copied together.
 class message_run {
  public:
   explicit message_run(reply& out) : out_(out), text_(&out.head) {}
@@ -24,20 +25,22 @@ class message_run {
   // The same with another delivery count; 0 = none. internal: the bytes cannot be taken apart.
   result<void> add_reencoded(const found_record& record, uint32_t deliver_count);
   // For bytes of the caller's own; valid until the next call.
-  std::string& text() { return *text_; }
+  std::string& text();
   // Call once, at the end.
   void finish();
 
  private:
+  void add_pending();
   void close_text();
 
   reply& out_;
+  slice pending_;      // stored records that lie together, not yet added
   std::string* text_;  // where copies go: the head, later `more_`
   std::string more_;
 };
 
-// A successful waymaker.streams.FetchResponse.
-result<reply> encode_fetched(const fetch_outcome& fetched);
+// A successful waymaker.streams.FetchResponse; or a weir.v1.ConsumeBatch, with what it confirms (0: nothing).
+result<reply> encode_fetched(const fetch_outcome& fetched, uint64_t confirmed = 0);
 
 // waymaker.streams.SubscribeEvent with a message, or with its end.
 result<reply> encode_event(const delivery& pushed);

@@ -53,6 +53,11 @@ class byte_reader {
   uint32_t u32() { return number<uint32_t>(); }
   uint64_t u64() { return number<uint64_t>(); }
   uint64_t varint() {
+    if (!left_.empty() && left_.front() < 0x80) {  // most are one byte
+      const uint8_t only = left_.front();
+      left_ = left_.subspan(1);
+      return only;
+    }
     uint64_t value = 0;
     for (unsigned shift = 0; shift < 64; shift += 7) {
       uint8_t byte = u8();

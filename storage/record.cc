@@ -24,11 +24,12 @@ constexpr size_t crc_size = sizeof(tag_crc) + 4;
 // Delivery count, epoch and checksum always take the same bytes at the end of a record.
 constexpr size_t tail_size = 2 + sizeof(tag_epoch) + 8 + crc_size;
 
-size_t varint_size(uint64_t value) {
-  return (static_cast<size_t>(std::bit_width(value | 1)) + 6) / 7;
+// The bits over 7, rounded up: exact for all 64 of them.
+inline size_t varint_size(uint64_t value) {
+  return (static_cast<size_t>(std::bit_width(value | 1)) * 9 + 64) / 64;
 }
 
-uint8_t* put_varint(uint8_t* to, uint64_t value) {
+inline uint8_t* put_varint(uint8_t* to, uint64_t value) {
   while (value >= 0x80) {
     *to++ = static_cast<uint8_t>(value | 0x80);
     value >>= 7;
@@ -37,8 +38,29 @@ uint8_t* put_varint(uint8_t* to, uint64_t value) {
   return to;
 }
 
-uint8_t* put_bytes(uint8_t* to, const void* from, size_t size) {
-  if (size != 0) std::memcpy(to, from, size);
+// Two copies of a fixed size that may overlap: for sizes of Word to two of them.
+template <class Word>
+inline void copy_ends(uint8_t* to, const uint8_t* from, size_t size) {
+  Word first;
+  Word last;
+  std::memcpy(&first, from, sizeof(Word));
+  std::memcpy(&last, from + size - sizeof(Word), sizeof(Word));
+  std::memcpy(to, &first, sizeof(Word));
+  std::memcpy(to + size - sizeof(Word), &last, sizeof(Word));
+}
+
+// Subjects and many payloads are short: a call costs more than the copy.
+inline uint8_t* put_bytes(uint8_t* to, const void* from, size_t size) {
+  const auto* bytes = static_cast<const uint8_t*>(from);
+  if (size > 16) {
+    std::memcpy(to, bytes, size);
+  } else if (size >= 8) {
+    copy_ends<uint64_t>(to, bytes, size);
+  } else if (size >= 4) {
+    copy_ends<uint32_t>(to, bytes, size);
+  } else {
+    for (size_t i = 0; i < size; ++i) to[i] = bytes[i];
+  }
   return to + size;
 }
 
@@ -48,7 +70,7 @@ void append_varint(Out& out, uint64_t value) {
   out.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(put_varint(bytes, value) - bytes));
 }
 
-size_t body_size(const record_fields& fields, seq_no seq) {
+inline size_t body_size(const record_fields& fields, seq_no seq) {
   size_t size = 1 + varint_size(seq.raw()) + 1 + varint_size(fields.subject.size()) + fields.subject.size();
   if (fields.time.raw() != 0) size += 1 + varint_size(static_cast<uint64_t>(fields.time.raw()));
   size += fields.headers.size();
@@ -160,7 +182,7 @@ size_t record_size(const record_fields& fields, seq_no seq) {
   return 1 + varint_size(body) + body;
 }
 
-void encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_t epoch) {
+size_t encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_t epoch) {
   uint8_t* at = to;
   *at++ = tag_record;
   at = put_varint(at, body_size(fields, seq));
@@ -185,10 +207,11 @@ void encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_
   *at++ = tag_epoch[1];
   store_le(at, epoch);
   at += 8;
-  uint32_t crc = crc32c({to, static_cast<size_t>(at - to)});
+  const uint32_t crc = crc32c({to, static_cast<size_t>(at - to)});
   *at++ = tag_crc[0];
   *at++ = tag_crc[1];
   store_le(at, crc);
+  return static_cast<size_t>(at + 4 - to);
 }
 
 result<record_view> parse_record(byte_span bytes) {

@@ -43,10 +43,13 @@ struct record_view {
   byte_span whole;  // all bytes of the record, tag and crc included
 };
 
+// More than a record takes beside its subject, headers and payload.
+inline constexpr size_t record_overhead_max = 64;
+
 // Exact size of the record that encode_record will write.
 size_t record_size(const record_fields& fields, seq_no seq);
-// Writes record_size() bytes.
-void encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_t epoch);
+// Writes record_size() bytes, and tells how many those are.
+size_t encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_t epoch);
 
 // The record at the start of `bytes`. data_loss if it is cut, not canonical or its checksum is wrong.
 result<record_view> decode_record(byte_span bytes);

@@ -30,14 +30,6 @@ size_t stored_log::append_bytes(const record_fields& fields) const {
   return record_size(fields, stats_.last.next());
 }
 
-slice stored_log::encode_entry(const record_fields& fields, seq_no seq, uint64_t epoch, lsn& end) {
-  size_t size = record_size(fields, seq);
-  journal::reserved room = host_.entries->reserve(entry_kind::records, id_, size);
-  encode_record(room.payload, fields, seq, epoch);
-  end = host_.entries->seal();
-  return slice(std::move(room.owner), room.payload, size);
-}
-
 slice stored_log::encode_in_arena(const record_fields& fields, seq_no seq, uint64_t epoch) {
   size_t size = record_size(fields, seq);
   if (arena_.size() < size) {
@@ -56,16 +48,23 @@ slice stored_log::encode_in_arena(const record_fields& fields, seq_no seq, uint6
 
 stored_log::appended stored_log::append(const record_fields& fields, uint64_t epoch) {
   appended done{stats_.last.next(), lsn()};
-  slice bytes =
-      options_.ephemeral ? encode_in_arena(fields, done.seq, epoch) : encode_entry(fields, done.seq, epoch, done.end);
-  place_appended(done.seq, bytes, fields.subject);
+  if (options_.ephemeral) {
+    const slice bytes = encode_in_arena(fields, done.seq, epoch);
+    place_appended(done.seq, bytes.owner(), bytes.bytes(), fields.subject);
+  } else {
+    const size_t size = record_size(fields, done.seq);
+    const journal::reserved room = host_.entries->reserve(entry_kind::records, id_, size);
+    encode_record(room.payload, fields, done.seq, epoch);
+    done.end = host_.entries->seal();
+    place_appended(done.seq, room.owner, {room.payload, size}, fields.subject);
+  }
   show_when_safe(done.seq, done.end);
   return done;
 }
 
 // Inlined into both callers.
-inline void stored_log::place_appended(seq_no seq, const slice& bytes, std::string_view subject) {
-  tail_.append(seq, bytes);
+inline void stored_log::place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, std::string_view subject) {
+  tail_.append(seq, owner, bytes);
   if (stats_.count == 0) stats_.first = seq;
   stats_.last = seq;
   ++stats_.count;
@@ -98,32 +97,26 @@ stored_log::appended stored_log::append_run(const std::vector<record_fields>& ru
     return appended{first, lsn()};
   }
   const size_t bytes = run_bytes(run);
-  journal::reserved room = host_.entries->reserve(entry_kind::records, id_, bytes);
-  const slice all(std::move(room.owner), room.payload, bytes);
-  size_t at = 0;
-  std::vector<size_t> sizes;
-  sizes.reserve(run.size());
+  const journal::reserved room = host_.entries->reserve(entry_kind::records, id_, bytes);
+  seq_no seq = first;
+  uint8_t* at = room.payload;
   for (const record_fields& fields : run) {
-    const seq_no seq(first.raw() + sizes.size());
-    sizes.push_back(record_size(fields, seq));
-    encode_record(room.payload + at, fields, seq, epoch);
-    at += sizes.back();
+    const size_t size = encode_record(at, fields, seq, epoch);
+    place_appended(seq, room.owner, {at, size}, fields.subject);
+    at += size;
+    seq = seq.next();
   }
+  WEIR_CHECK(at == room.payload + bytes);
   const lsn end = host_.entries->seal();
-  at = 0;
-  for (size_t i = 0; i < run.size(); ++i) {
-    place_appended(seq_no(first.raw() + i), all.sub(at, sizes[i]), run[i].subject);
-    at += sizes[i];
-  }
   show_when_safe(first, end);
   return appended{first, end};
 }
 
 // The record is in the tail already.
 void stored_log::index_append(seq_no seq, uint32_t bytes, std::string_view subject) {
-  hint_ = index_.find_or_add(subject);
+  if (hint_ == subject_index::none || index_.at(hint_).name != subject) hint_ = index_.find_or_add(subject);
   subject_index::line& line = index_.at(hint_);
-  bool chained = line.count > 0 && !line.last_stale && line.last > settled_ && tail_.find(line.last) != nullptr;
+  const bool chained = line.count > 0 && !line.last_stale && line.last > settled_;
   tail_.link(seq, hint_, chained ? line.last : seq_no());
   if (line.count++ == 0) {
     line.first = seq;

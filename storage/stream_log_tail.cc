@@ -27,7 +27,7 @@ size_t record_tail::node_at(const tail_run& run, seq_no seq) {
   return static_cast<size_t>(found - run.nodes.begin());
 }
 
-tail_node* record_tail::lookup(seq_no seq) const {
+tail_node* record_tail::look_further(seq_no seq) const {
   if (runs_.empty() || seq < runs_.front()->first || seq > runs_.back()->last()) return nullptr;
   tail_run& run = *runs_[run_at(seq)];
   size_t at = node_at(run, seq);
@@ -35,18 +35,19 @@ tail_node* record_tail::lookup(seq_no seq) const {
   return &run.nodes[at];
 }
 
-void record_tail::append(seq_no seq, const slice& bytes) {
+void record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes) {
   WEIR_CHECK(runs_.empty() || runs_.back()->last() < seq);
   bool fits = !runs_.empty() && !runs_.back()->frozen && runs_.back()->nodes.size() < run_nodes_max &&
               seq.raw() - runs_.back()->first.raw() <= std::numeric_limits<uint32_t>::max();
   if (!fits) {
     runs_.push_back(std::make_shared<tail_run>());
     runs_.back()->first = seq;
+    if (runs_.size() > 1) runs_.back()->nodes.reserve(run_nodes_max);
   }
   tail_run& run = *runs_.back();
   tail_node& node = run.nodes.emplace_back();
-  node.owner = bytes.owner();
-  node.offset = static_cast<uint32_t>(bytes.data() - bytes.owner()->data());
+  node.owner = owner;
+  node.offset = static_cast<uint32_t>(bytes.data() - owner->data());
   node.size = static_cast<uint32_t>(bytes.size());
   node.delta = static_cast<uint32_t>(seq.raw() - run.first.raw());
   ++run.live;
@@ -58,11 +59,9 @@ void record_tail::link(seq_no seq, uint32_t subject, seq_no before) {
   tail_node* node = lookup(seq);
   WEIR_CHECK(node != nullptr);
   node->subject = subject;
-  node->before = before;
-  if (before == seq_no()) return;
-  tail_node* neighbour = lookup(before);
-  WEIR_CHECK(neighbour != nullptr);
-  neighbour->after = seq;
+  tail_node* neighbour = before == seq_no() ? nullptr : lookup(before);
+  node->before = neighbour == nullptr ? seq_no() : before;
+  if (neighbour != nullptr) neighbour->after = seq;
 }
 
 void record_tail::remove(seq_no seq) {
@@ -145,7 +144,7 @@ void record_tail::compact() {
         room = slice(fresh, fresh->data(), fresh->capacity());
       }
       std::memcpy(const_cast<uint8_t*>(room.data()), node.bytes().data(), node.size);
-      append(run->seq_of(node), room.sub(0, node.size));
+      append(run->seq_of(node), room.owner(), room.bytes().first(node.size));
       tail_node& copy = runs_.back()->nodes.back();
       copy.before = node.before;
       copy.after = node.after;

@@ -47,9 +47,10 @@ class record_tail {
   record_tail(const record_tail&) = delete;
   record_tail& operator=(const record_tail&) = delete;
 
-  // Above every sequence in the tail.
-  void append(seq_no seq, const slice& bytes);
-  // Says which subject a live node has; `before` is the live node before it there (0: none in the tail).
+  // Above every sequence in the tail. The bytes lie in the owner's buffer.
+  void append(seq_no seq, const chunk_ref& owner, byte_span bytes);
+  // Says which subject a live node has, most often the last; `before` is the live node before it there (one that is not
+  // in the tail: none).
   void link(seq_no seq, uint32_t subject, seq_no before);
   // The node of a live sequence; null if it is not here.
   const tail_node* find(seq_no seq) const { return lookup(seq); }
@@ -88,7 +89,15 @@ class record_tail {
 
   size_t run_at(seq_no seq) const;  // the run that may hold seq, else the first after it
   static size_t node_at(const tail_run& run, seq_no seq);
-  tail_node* lookup(seq_no seq) const;
+  tail_node* lookup(seq_no seq) const {
+    if (runs_.empty() || seq < runs_.back()->first) return look_further(seq);
+    tail_run& run = *runs_.back();
+    const uint64_t delta = seq.raw() - run.first.raw();
+    const bool dense = run.nodes.back().delta + size_t{1} == run.nodes.size();
+    if (!dense) return look_further(seq);
+    return delta < run.nodes.size() && !run.nodes[delta].removed ? &run.nodes[delta] : nullptr;
+  }
+  tail_node* look_further(seq_no seq) const;
   void drop_run(size_t at);
 
   std::vector<std::shared_ptr<tail_run>> runs_;

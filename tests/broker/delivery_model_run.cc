@@ -114,7 +114,8 @@ void delivery_run::step() {
     for (const choice& one : choices) sum += one.weight;
     return sum;
   }();
-  if (suspect_ && naive_.mono - suspect_since_ > 30 * 60'000) jump_wall();
+  if (suspect_ && !stays_ && naive_.mono - suspect_since_ > 30 * 60'000) jump_wall();
+  if (stays_ && one_in(200)) wait_for_trust();
   uint64_t dice = up_to(total - 1);
   for (const choice& one : choices) {
     if (dice >= one.weight) {

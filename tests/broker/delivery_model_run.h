@@ -187,6 +187,8 @@ class delivery_run {
   void clock_was_set();
   void nudge_wall();
   void jump_wall();
+  void look_at_clock();
+  void wait_for_trust();
   void show_all();
   void restart();
   void reopened();
@@ -199,6 +201,7 @@ class delivery_run {
   int64_t next_sweep_ = 0;
   int64_t lenient_until_ = 0;            // mono: who waits may be woken late, because the wall clock jumped
   bool suspect_ = false;                 // the wall clock jumped and is not to be trusted
+  bool stays_ = false;                   // and stays where it jumped to
   int64_t jumped_by_ = 0;                // then
   int64_t suspect_since_ = 0;            // mono
   uint64_t appended_from_ = UINT64_MAX;  // by what happens now

@@ -82,7 +82,6 @@ naive::publishing delivery_run::some_publishing() {
     const auto latest = naive_.read_latest(what.stream, what.subject);
     what.expected = latest && *latest && !one_in(3) ? (*latest)->seq : up_to(20);
   }
-  if (suspect_) return what;
   if (one_in(5)) what.id = "id" + std::to_string(up_to(40));
   if (one_in(12)) what.ttl_ms = 5 + static_cast<uint64_t>(some_ms(20'000));
   return what;
@@ -109,14 +108,14 @@ uint64_t delivery_run::last_of(const std::string& name) {
 
 void delivery_run::publish() {
   naive::publishing what = some_publishing();
-  if (!suspect_ && one_in(14)) {
-    what.deliver_at = naive_.wall - 1'000 + 5 + some_ms(25'000);
+  if (one_in(14)) {
+    what.deliver_at = naive_.believed - 1'000 + 5 + some_ms(25'000);
     if (!one_in(10)) what.expected.reset();
   }
   note("publish " + what.stream + " " + what.subject + " bytes " + std::to_string(what.payload.size()) +
        (what.expected ? " expecting " + std::to_string(*what.expected) : "") + (what.id.empty() ? "" : " " + what.id) +
        (what.ttl_ms != 0 ? " ttl " + std::to_string(what.ttl_ms) : "") +
-       (what.deliver_at != 0 ? " in " + std::to_string(what.deliver_at - naive_.wall) : ""));
+       (what.deliver_at != 0 ? " in " + std::to_string(what.deliver_at - naive_.believed) : ""));
   const auto real = real_.run(real_.now->publish(request_of(what)));
   appended_from_ = last_of(what.stream) + 1;
   const auto naive = naive_.publish(what);

@@ -17,6 +17,11 @@ constexpr int64_t hour_ms = 3'600'000;
 void delivery_run::follow_clock() {
   naive_.mono = real_.clock.mono().raw() / manual_clock::ns_per_ms;
   naive_.wall = real_.clock.wall().raw();
+  if (stays_ && naive_.mono >= suspect_since_ + hour_ms) {
+    note("the wall clock is trusted again");
+    suspect_ = stays_ = false;
+    lenient_until_ = naive_.mono + clock_seen_ms;
+  }
   naive_.believed = naive_.wall - (suspect_ ? jumped_by_ : 0);
   naive_.trusted = suspect_ ? std::nullopt : std::optional<int64_t>(naive_.wall);
 }
@@ -41,6 +46,7 @@ void delivery_run::advance_by(int64_t ms) {
       if (one->waiting && one->until && *one->until > naive_.mono) next = std::min(next, *one->until);
     }
     next = std::min(next, std::max(next_sweep_, naive_.mono + 1));
+    if (stays_) next = std::min(next, suspect_since_ + hour_ms);
     real_.advance_ms(next - naive_.mono);
     follow_clock();
     stop_here();
@@ -125,8 +131,10 @@ void delivery_run::nudge_wall() {
   clock_was_set();
 }
 
-// The wall clock jumps by hours or days, and later back: nothing expires meanwhile.
+// The wall clock jumps by hours or days, and later back: nothing expires meanwhile. Or it stays: after an hour it is
+// taken as it is.
 void delivery_run::jump_wall() {
+  if (stays_) return;
   wait_for_sweep();
   if (suspect_) {
     note("wall clock back");
@@ -135,12 +143,27 @@ void delivery_run::jump_wall() {
   } else {
     if (!one_in(3)) return;
     suspect_ = true;
+    stays_ = one_in(4);
     jumped_by_ = (one_in(2) ? 1 : -1) * (2 * hour_ms + some_ms(1'000 * hour_ms));
     suspect_since_ = naive_.mono;
-    note("wall clock jumps by " + std::to_string(jumped_by_));
+    note("wall clock jumps by " + std::to_string(jumped_by_) + (stays_ ? " and stays" : ""));
     real_.clock.set_wall(wall_ms(real_.clock.wall().raw() + jumped_by_));
+    look_at_clock();
   }
   clock_was_set();
+}
+
+// The shard does: the hour begins.
+void delivery_run::look_at_clock() {
+  publish_request request;
+  request.stream = "nowhere";
+  request.subject = "a";
+  request.message_id = "id";
+  expect(!real_.run(real_.now->publish(request)), "publish to nowhere");
+}
+
+void delivery_run::wait_for_trust() {
+  advance_by(suspect_since_ + hour_ms + after_clock_ms - naive_.mono);
 }
 
 // What is shown of a consumer is on disk from then on: lazily journaled progress too.

@@ -228,7 +228,7 @@ message broker::record(const stream&, const publishing& what, uint64_t seq, int6
   made.time = time;
   made.headers = what.headers;
   made.payload = what.payload;
-  if (what.ttl_ms != 0) made.goes_at = wall + static_cast<int64_t>(what.ttl_ms);
+  if (what.ttl_ms != 0) made.goes_at = believed + static_cast<int64_t>(what.ttl_ms);
   const record_fields fields{made.subject, wall_ms(made.time), as_bytes(made.headers), as_bytes(made.payload)};
   made.bytes = record_size(fields, seq_no(made.seq));
   return made;
@@ -307,7 +307,7 @@ uint64_t broker::remember(stream& in, const std::string& id, remembered_id what)
 }
 
 result<published> broker::publish(const publishing& what) {
-  const bool later = what.deliver_at > wall;
+  const bool later = what.deliver_at > believed;
   if (later && what.expected) return fail(errc::invalid_argument, {});
   stream* found = find(what.stream);
   if (found == nullptr) return no_stream();

@@ -59,7 +59,7 @@ class Versus(unittest.TestCase):
         for line in rows:
             if set(line) <= set('|-:'):
                 continue
-            if line.startswith(('| system', '| ratio')):
+            if line.startswith(('| system', '| what')):
                 columns = line.count('|')
             self.assertEqual(line.count('|'), columns, line)
 

@@ -1,10 +1,26 @@
 """One system through the cases: publish, consume what was published, and both at once on a fresh server."""
+import time
+
 from processes import Client, Failed, Unavailable, Usage, forget_peak, machine_busy_seconds
 from systems import IN_FLIGHT, PULL
 
 CASES = ('publish', 'consume', 'both')
 WARM_SECONDS = 0.1
 WARM_MESSAGES = 2000
+QUIET_SECONDS = 0.25
+QUIET_SECONDS_MAX = 10
+
+
+def wait_until_quiet(server):
+    """What a server does after its start, like preparing files, is not part of a case."""
+    limit = time.monotonic() + QUIET_SECONDS_MAX
+    before = None
+    while time.monotonic() < limit:
+        now = Usage(server.pid).written_bytes
+        if now == before:
+            return
+        before = now
+        time.sleep(QUIET_SECONDS)
 
 
 class Meter:
@@ -72,6 +88,7 @@ class Trial:
             client.wait_ready()
             client.say('go')
             client.result(self.wait)
+        wait_until_quiet(server)
 
     def _one_after_the_other(self, server, made):
         self._create(server, 'versus')

@@ -31,11 +31,24 @@ def _die_with_parent():
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+_STARTED = []
+
+
 def start(command, folder, **more):
     """A process that ends when this one does; what it says on standard error is in folder/log."""
     with open(os.path.join(folder, 'log'), 'ab') as log:
         # A session of its own: Ctrl-C reaches this program only, which then stops the others.
-        return subprocess.Popen(command, stderr=log, preexec_fn=_die_with_parent, start_new_session=True, **more)
+        process = subprocess.Popen(command, stderr=log, preexec_fn=_die_with_parent, start_new_session=True, **more)
+    _STARTED.append(process)
+    return process
+
+
+def end_all():
+    """Kills what still runs: after an interruption that came at a bad moment."""
+    for process in _STARTED:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def last_words(folder):
@@ -80,7 +93,7 @@ class Server:
     """One server with a folder of its own below `root`, on a free port of loopback."""
 
     def __init__(self, root):
-        self.folder = tempfile.mkdtemp(prefix='weir-versus-', dir=root)
+        self.folder = tempfile.mkdtemp(prefix='server-', dir=root)
         self.process = None
         self.address = None
 
@@ -210,7 +223,7 @@ class Client:
     """One client process; tools/versus/worker.h says how it talks."""
 
     def __init__(self, program, role, server, options):
-        self.folder = tempfile.mkdtemp(prefix='weir-versus-client-')
+        self.folder = tempfile.mkdtemp(prefix='client-', dir=server.folder)
         self.buffered = b''
         words = [program, role, '--server', server.address]
         for name, value in options.items():

@@ -264,7 +264,11 @@ class lane_consumer final : public consumer_link {
   void acknowledge() {
     std::string request;
     put_credit(unacked_.size(), used_bytes_, request);
-    put_numbers_field(5, unacked_, request);
+    if (options_.connections == 1) {
+      put_number_field(6, unacked_.back(), request);  // all up to it: nobody else takes from this consumer
+    } else {
+      put_numbers_field(5, unacked_, request);
+    }
     put_number_field(10, ++asked_, request);
     unacked_.clear();
     used_bytes_ = 0;
