@@ -1,5 +1,6 @@
 // The random run: what happens by itself, looked up in the real shard, and who was served in the middle of it.
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "tests/broker/delivery_model_run.h"
@@ -87,15 +88,18 @@ void delivery_run::observe_before_sweep() {
     const auto info = real_.run(real_.now->get_stream(name));
     expect(static_cast<bool>(info), "info of " + name);
     const appearances appeared = look_for_new(name, in, info->stats.last_seq);
-    if (!explains(swept(in), appeared) && explains(in, appeared)) observe_stream(name, in);
+    naive_.sweeping = false;
+    const bool after = explains(swept(in), appeared);
+    naive_.sweeping = true;
+    if (!after && explains(in, appeared)) observe_stream(name, in);
+    naive_.sweeping = false;
   }
 }
 
 void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
-  std::optional<result<std::vector<consumer_info>>> shown;
-  if (somebody_got(in)) shown = real_.run(real_.now->list_consumers(name));
+  const auto shown = shown_if_somebody_got(name);
   const auto info = real_.run(real_.now->get_stream(name));
-  expect((!shown || *shown) && info, "info of " + name);
+  expect(static_cast<bool>(info), "info of " + name);
   const std::vector<uint64_t> outlived = outlived_and_gone(name, in);
   if (in.config.policy == retention_policy::interest) {
     const bool empty = info->stats.msg_count == 0;
@@ -114,7 +118,9 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
     for (const uint64_t seq : outlived) naive_.remove(in, seq);
   }
   if (shown) {
-    find_moment(in, appeared, **shown);
+    std::vector<size_t> visible(appeared.size() + 1);
+    std::iota(visible.begin(), visible.end(), size_t{0});
+    find_moment(in, *shown, visible, [this, &in, &appeared] { happen(in, appeared); });
   } else {
     happen(in, appeared);
   }
@@ -123,7 +129,6 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
 
 void delivery_run::happen(naive::stream& in, const appearances& appeared) {
   const uint64_t before = in.last;
-  moments_ = 0;
   appended_from_ = before + 1;
   not_yet_visible_ = !in.config.ephemeral;
   for (size_t i = 0; i < appeared.size(); ++i) {
@@ -140,8 +145,8 @@ void delivery_run::happen(naive::stream& in, const appearances& appeared) {
 
 // The latest moment that gives everybody what they got and leaves what is shown of the consumers; else the latest that
 // gives everybody what they got.
-void delivery_run::find_moment(naive::stream& in, const appearances& appeared,
-                               const std::vector<consumer_info>& shown) {
+void delivery_run::find_moment(naive::stream& in, const std::vector<consumer_info>& shown,
+                               const std::vector<size_t>& visible, const std::function<void()>& happens) {
   struct waiting_one {
     open_subscription* who;
     open_subscription before;
@@ -150,13 +155,14 @@ void delivery_run::find_moment(naive::stream& in, const appearances& appeared,
   const std::deque<std::string> story_before = story_;
   std::vector<waiting_one> all;
   for (auto& one : subscriptions_) all.push_back({one.get(), *one});
-  const auto attempt = [&](size_t from, size_t visible) {
+  const auto attempt = [&](size_t from, size_t appended) {
     in = before;
     story_ = story_before;
     for (const waiting_one& one : all) *one.who = one.before;
     serve_from_ = from;
-    visible_ = visible;
-    happen(in, appeared);
+    visible_ = appended;
+    moments_ = 0;
+    happens();
     serve_from_ = visible_ = 0;
   };
   const auto as_shown = [this, &in](const consumer_info& one) {
@@ -166,11 +172,11 @@ void delivery_run::find_moment(naive::stream& in, const appearances& appeared,
   attempt(SIZE_MAX, 0);
   const size_t moments = moments_;
   std::optional<std::pair<size_t, size_t>> served;
-  for (size_t visible = 0; visible == 0 || visible < appeared.size(); ++visible) {
+  for (const size_t appended : visible) {
     for (size_t from = moments; from-- > 0;) {
-      attempt(from, visible);
+      attempt(from, appended);
       if (somebody_got(in)) continue;
-      if (!served) served = {from, visible};
+      if (!served) served = {from, appended};
       if (std::all_of(shown.begin(), shown.end(), as_shown)) return;
     }
   }
@@ -182,6 +188,14 @@ bool delivery_run::got_something(const open_subscription& one) {
   if (!one.waiting || !one.waiting->done() || !one.waiting->value()) return false;
   const naive::consumer* of = naive_.find(one.stream, one.consumer);
   return of != nullptr && of->instance == one.instance && !one.waiting->value()->deliveries.empty();
+}
+
+std::optional<std::vector<consumer_info>> delivery_run::shown_if_somebody_got(const std::string& name) {
+  const naive::stream* in = naive_.find(name);
+  if (in == nullptr || !somebody_got(*in)) return std::nullopt;
+  auto shown = real_.run(real_.now->list_consumers(name));
+  expect(static_cast<bool>(shown), "consumers of " + name);
+  return std::move(*shown);
 }
 
 bool delivery_run::somebody_got(const naive::stream& in) {

@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <deque>
+#include <functional>
 #include <random>
 #include <sstream>
 #include <string>
@@ -175,7 +176,10 @@ class delivery_run {
   bool explains(naive::stream in, const appearances& appeared);
   std::vector<uint64_t> outlived_and_gone(const std::string& name, const naive::stream& in);
   void happen(naive::stream& in, const appearances& appeared);
-  void find_moment(naive::stream& in, const appearances& appeared, const std::vector<consumer_info>& shown);
+  // Lets it happen again and again, with one of these numbers of appended messages visible, until it fits.
+  void find_moment(naive::stream& in, const std::vector<consumer_info>& shown, const std::vector<size_t>& visible,
+                   const std::function<void()>& happens);
+  std::optional<std::vector<consumer_info>> shown_if_somebody_got(const std::string& name);
   bool got_something(const open_subscription& one);
   bool somebody_got(const naive::stream& in);
   // In the middle of what happens to the stream: who got just what there is for it now was served now. What an append

@@ -122,6 +122,8 @@ class broker {
  public:
   explicit broker(const broker_limits& limits) : limits_(limits) {}
 
+  // A sweep of this instant may have made room, block by block, that a dead letter needed.
+  bool sweeping = false;
   // The clocks, in milliseconds; the test moves them together with the real ones. Absent: the wall clock jumped and is
   // not to be trusted yet.
   int64_t mono = 0;
