@@ -23,6 +23,7 @@ struct schedule {
   seq_no read_to;
   seq_no read_end;
   uint64_t kept = 0;  // removals that a failed disk never kept
+  lsn purged;         // end of the journal entry of the last purge
 
   bool loaded() const { return read_to >= read_end; }
   uint64_t size() const { return log.stats().count + kept; }

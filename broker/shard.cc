@@ -103,15 +103,18 @@ task<void> shard_impl::prune_in_background(stream_ref in, bool ages) {
 
 void shard_impl::on_progress() {
   if (store_->failed()) {
-    if (!taken_back_) {
-      taken_back_ = true;
-      undo_.revert_all();
-    }
+    if (!taken_back_) take_back();
     return;
   }
   undo_.settle(journal_of().durable_end());
   board_.on_visible();
   sweep_leaving();
+}
+
+void shard_impl::take_back() {
+  taken_back_ = true;
+  undo_.revert_all();
+  for (const auto& [id, in] : by_id_) in->in_doubt = in->removal_end() > journal_of().durable_end();
 }
 
 void shard_impl::sweep_leaving() {
@@ -149,9 +152,18 @@ stream* shard_impl::find(std::string_view name) {
   return at == streams_.end() ? nullptr : at->second.get();
 }
 
+error shard_impl::in_doubt(const stream& in) const {
+  return fail(errc::storage_failed, "stream " + quoted(in.config().name) +
+                                        ": messages were being removed when a write or sync of this shard's journal "
+                                        "failed; which of them are left is known after a restart of the broker");
+}
+
 task<result<shard_impl::stream_ref>> shard_impl::existing(std::string name) {
   for (;;) {
-    if (stream* found = find(name)) co_return stream_ref(found);
+    if (stream* found = find(name)) {
+      if (found->in_doubt) co_return in_doubt(*found);
+      co_return stream_ref(found);
+    }
     const lsn seen = control_end_;
     auto safe = co_await reached(durability::fsync, seen);
     if (!safe || seen != control_end_) continue;

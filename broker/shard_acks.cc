@@ -60,6 +60,7 @@ task<result<void>> shard_impl::ack(std::string stream_name, std::string name, se
       granted = 0;
       continue;
     }
+    if (in->in_doubt) co_return in_doubt(*in);
     held.in = stream_ref(in);
     held.at = at->second;
     used(*held.at);

@@ -122,8 +122,9 @@ class shard_impl final : public shard, private store_client {
   error unavailable() const;
   error read_only() const;
   error no_longer_there(const stream& in) const;
+  error in_doubt(const stream& in) const;
   stream* find(std::string_view name);
-  // The stream, or no_such_stream once its absence is durable.
+  // The stream, or no_such_stream once its absence is durable. storage_failed: it is in doubt.
   task<result<stream_ref>> existing(std::string name);
   task<result<place>> existing(std::string name, std::string consumer_name);
   // Waits until `end`, which the caller appended, is as safe as the level says.
@@ -138,6 +139,8 @@ class shard_impl final : public shard, private store_client {
   lsn append_control(stream& in, const std::string& entry, std::function<void()> revert);
   void announce(watch_kind kind, const std::string& stream_name, const std::string& consumer_name);
   void on_progress();
+  // The journal failed: what never became durable is taken back, or in doubt.
+  void take_back();
   void on_tick();
   void on_sweep();
   void look_after_all(const stream_ref& in);

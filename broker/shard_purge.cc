@@ -90,7 +90,7 @@ task<result<uint64_t>> shard_impl::purge(purge_request request) {
     }
   }
   if (!removed) co_return removed.err();
-  auto safe = co_await reached((*in)->level(), std::max((*in)->log().last_change(), (*in)->scheduled_change()));
+  auto safe = co_await stored((*in)->level(), std::max((*in)->log().last_change(), (*in)->scheduled_change()));
   if (!safe) co_return safe.err();
   co_return removed;
 }
@@ -193,6 +193,7 @@ uint64_t shard_impl::purge_before(stream& in, seq_no first_kept, bool scheduled)
   if (forgets) in.ids->forget_below(first_kept, scheduled, live);
   const uint64_t removed = scheduled ? log.remove_before(first_kept) : in.remove_before(first_kept);
   if (grouped) journal_of().end_group();
+  if (scheduled) in.later->purged = log.last_removal();
   return removed;
 }
 
@@ -214,6 +215,7 @@ uint64_t shard_impl::purge_these(stream& in, const std::vector<seq_no>& seqs, bo
   if (!forgotten.empty()) in.ids->forget(forgotten, scheduled);
   const uint64_t removed = scheduled ? log.remove(going) : in.remove(going);
   if (grouped) journal_of().end_group();
+  if (scheduled) in.later->purged = log.last_removal();
   return removed;
 }
 

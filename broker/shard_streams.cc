@@ -157,7 +157,7 @@ task<result<update_outcome>> shard_impl::update_stream(stream_update update) {
   in->set_config(done.config);
   const lsn end = append_control(*in, entry, std::move(revert));
   done.pruned = co_await prune(in, true);
-  auto safe = co_await reached(durability::fsync, std::max(end, in->log().last_change()));
+  auto safe = co_await stored(durability::fsync, std::max(end, in->log().last_change()));
   if (!safe) co_return safe.err();
   announce(watch_kind::stream_updated, update.name, {});
   co_return done;

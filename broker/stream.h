@@ -5,6 +5,7 @@
 // its subject and the limits, in the same journal batch. Waiting and journaling of state are the shard's.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -67,6 +68,9 @@ class stream final : public local_counted {
   // End of the journal entry of the last change to its schedule.
   lsn scheduled_change() const { return later ? later->log.last_change() : lsn(); }
 
+  // The same of the last removal of messages, but for those scheduled that were delivered.
+  lsn removal_end() const { return later ? std::max(log_.last_removal(), later->purged) : log_.last_removal(); }
+
   // Interest retention: the first message that is still of interest to somebody, at a block's beginning.
   seq_no unwanted_before() const;
 
@@ -115,6 +119,9 @@ class stream final : public local_counted {
   lsn control_end;   // of the last one about its config or the existence of a consumer
   lsn progress_end;  // of the last one about what a consumer did
   bool deleted = false;
+  // The disk failed before the last removals were durable: memory has forgotten messages that a restart may bring back,
+  // so nothing is said about them.
+  bool in_doubt = false;
 
  private:
   uint64_t enforce_subject_cap(std::string_view subject);

@@ -150,6 +150,7 @@ void stored_log::journal_removal(entry_kind kind, byte_span payload) {
   journal::reserved room = host_.entries->reserve(kind, id_, payload.size());
   std::memcpy(room.payload, payload.data(), payload.size());
   last_change_ = host_.entries->seal();
+  last_removal_ = last_change_;
 }
 
 // One live message goes.

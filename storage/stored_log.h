@@ -29,6 +29,7 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   const log_stats& stats() const override { return stats_; }
   seq_no last_visible() const override { return visible_; }
   lsn last_change() const override { return last_change_; }
+  lsn last_removal() const override { return last_removal_; }
   uint64_t damaged_count() const override { return lost_.count() + suspect_.count(); }
 
   appended append(const record_fields& fields, uint64_t epoch) override;
@@ -167,6 +168,7 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   log_stats stats_;
   seq_no visible_;
   lsn last_change_;
+  lsn last_removal_;
 
   seq_no settled_;
   record_tail tail_;

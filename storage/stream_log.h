@@ -67,6 +67,7 @@ class stream_log {
   virtual const log_stats& stats() const = 0;  // includes what is appended and not yet durable
   virtual seq_no last_visible() const = 0;     // durable (or written, for a log opened with that level)
   virtual lsn last_change() const = 0;         // end of the journal entry of the last append or removal
+  virtual lsn last_removal() const = 0;        // of the last removal alone
   virtual uint64_t damaged_count() const = 0;
 
   // Appends one record with the next sequence number. The caller has journal.room() for append_bytes() (nothing awaited

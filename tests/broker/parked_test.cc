@@ -63,7 +63,7 @@ TEST_CASE("parked: at the bound, what was removed before a kill costs no other i
   CHECK(world.fetch("s", "c") == shown{"1", "2", "3", "4"});
   term(world, 1);
   term(world, 2);
-  for (const uint64_t seq : {1, 2}) REQUIRE(world.run(world.now->delete_message("s", seq_no(seq))));
+  for (const uint64_t seq : {1u, 2u}) REQUIRE(world.run(world.now->delete_message("s", seq_no(seq))));
   world.clock.set_wall(wall_ms(world.clock.wall().raw() - 1'000));  // now the removed ones are the younger
   term(world, 3);
   term(world, 4);
@@ -154,7 +154,7 @@ TEST_CASE("parked: requeued ones are delivered again from attempt 1, wake who wa
   world.consume("s", "c", once);
   world.publish_many("s", "a", 4);
   world.fetch("s", "c", 3);
-  for (const uint64_t seq : {1, 2, 3}) term(world, seq);
+  for (const uint64_t seq : {1u, 2u, 3u}) term(world, seq);
   CHECK(world.consumer("s", "c").ack_floor == 3);
   CHECK(requeue(world, {seq_no(3), seq_no(1), seq_no(1), seq_no(4), seq_no(99)}) == 2);
   CHECK(requeue(world, {seq_no(3)}) == 0);
@@ -186,7 +186,7 @@ TEST_CASE("parked: purged ones are forgotten, and leave a work queue") {
     world.consume("s", "c");
     world.publish_many("s", "a", 3);
     world.fetch("s", "c");
-    for (const uint64_t seq : {1, 2, 3}) term(world, seq);
+    for (const uint64_t seq : {1u, 2u, 3u}) term(world, seq);
     CHECK(world.info("s").stats.msg_count == 3);
     CHECK(*world.run(world.now->purge_parked("s", "c", {seq_no(2), seq_no(7)})) == 1);
     const bool removes = policy == retention_policy::work_queue;
@@ -212,7 +212,7 @@ TEST_CASE("parked: more than parked_max forgets the oldest, but never on a work 
     world.consume("s", "c");
     world.publish_many("s", "a", 3);
     world.fetch("s", "c");
-    for (const uint64_t seq : {2, 1, 3}) {
+    for (const uint64_t seq : {2u, 1u, 3u}) {
       term(world, seq);
       world.advance_ms(1);
     }
@@ -232,7 +232,7 @@ TEST_CASE("parked: what retention removes is no longer parked") {
   world.consume("s", "c");
   world.publish_many("s", "a", 3);
   world.fetch("s", "c");
-  for (const uint64_t seq : {1, 2, 3}) term(world, seq);
+  for (const uint64_t seq : {1u, 2u, 3u}) term(world, seq);
   world.publish_many("s", "a", 2);
   CHECK(reasons(world) == "1: 3t");
   CHECK(requeue(world, {seq_no(1)}) == 0);

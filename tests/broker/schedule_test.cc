@@ -371,8 +371,8 @@ TEST_CASE("schedule: power cuts at any moment neither lose nor double a message"
     CHECK(world.info("s").scheduled == 0);
     std::map<std::string, int> seen;
     for (const std::string& payload : payloads(world)) ++seen[payload];
-    for (const auto& [payload, count] : seen) CHECK_MESSAGE(count == 1, payload);
-    for (const auto& [payload, yes] : acknowledged) CHECK_MESSAGE(seen.contains(payload), payload);
+    for (const auto& one : seen) CHECK_MESSAGE(one.second == 1, one.first);
+    for (const auto& one : acknowledged) CHECK_MESSAGE(seen.contains(one.first), one.first);
   }
 }
 

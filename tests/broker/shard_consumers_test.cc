@@ -332,7 +332,7 @@ TEST_CASE("consumers: after a power cut nothing acknowledged comes again and the
   world.consume("s", "c");
   world.publish_many("s", "a", 10);
   world.fetch("s", "c", 6);
-  for (const uint64_t seq : {1, 2, 5}) world.ack("s", "c", seq);
+  for (const uint64_t seq : {1u, 2u, 5u}) world.ack("s", "c", seq);
   const uint64_t floor = world.consumer("s", "c").ack_floor;
   world.crash(3);
   REQUIRE(world.open());

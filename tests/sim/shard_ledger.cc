@@ -57,19 +57,20 @@ void shard_ledger::check_stream(sim_shard& world, const std::string& stream) con
   CHECK(info->stats.msg_count == info->stats.last_seq);
   std::set<std::string> seen;
   std::map<int, uint64_t> newest;
-  for (const auto& [seq, payload] : found) {
+  for (const auto& one : found) {
+    const std::string& payload = one.second;
     CHECK_MESSAGE(sent_.at(stream).contains(payload), "never sent: " << payload);
     CHECK_MESSAGE(seen.insert(payload).second, "there twice: " << payload);
-    const auto [publisher, number] = origin_of(payload);
-    CHECK_MESSAGE(number > newest[publisher], "out of order: " << payload);
-    newest[publisher] = number;
+    const auto origin = origin_of(payload);
+    CHECK_MESSAGE(origin.second > newest[origin.first], "out of order: " << payload);
+    newest[origin.first] = origin.second;
   }
   const auto told = stored_.find(stream);
   if (told == stored_.end()) return;
-  for (const auto& [seq, payload] : told->second) {
-    const auto at = found.find(seq);
-    CHECK_MESSAGE(at != found.end(), "acknowledged and lost: " << seq);
-    if (at != found.end()) CHECK(at->second == payload);
+  for (const auto& one : told->second) {
+    const auto at = found.find(one.first);
+    CHECK_MESSAGE(at != found.end(), "acknowledged and lost: " << one.first);
+    if (at != found.end()) CHECK(at->second == one.second);
   }
 }
 
@@ -79,7 +80,9 @@ void shard_ledger::check_consumers(sim_shard& world) const {
     REQUIRE(info);
     CHECK_MESSAGE(info->ack_floor >= floor, "the floor went back");
   }
-  for (const auto& [consumer, seqs] : acked_) {
+  for (const auto& each : acked_) {
+    const auto& consumer = each.first;
+    const auto& seqs = each.second;
     CAPTURE(consumer.first);
     world.advance_ms(static_cast<int64_t>(default_ack_wait_ms) + 1);
     for (;;) {

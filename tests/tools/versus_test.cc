@@ -53,7 +53,7 @@ TEST_CASE("versus: a ledger finds nothing wrong when every message came once, in
 
 TEST_CASE("versus: a ledger tells what is missing, what came twice and what was never sent") {
   ledger seen;
-  for (uint64_t n : {0, 1, 2, 70}) (void)seen.take(0, n);
+  for (uint64_t n : {0u, 1u, 2u, 70u}) (void)seen.take(0, n);
   CHECK(seen.difference({71}) == "67 missing, 0 twice, 0 never sent");
   CHECK(seen.difference({3}) == "0 missing, 0 twice, 1 never sent");
   CHECK_FALSE(seen.take(0, 70));

@@ -1,5 +1,7 @@
 #include "tools/versus/nats_batched.h"
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>

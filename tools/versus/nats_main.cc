@@ -1,5 +1,6 @@
 // versus-nats: the JetStream part of a comparison, by libnats: asynchronous publishing, and a durable pull consumer
 // that every connection of the process shares. `--path batched` publishes by batched fast ingest instead.
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>

@@ -3,6 +3,9 @@
 #include <hiredis/hiredis.h>
 
 #include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "tools/load/bench_report.h"
 #include "tools/versus/worker.h"

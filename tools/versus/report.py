@@ -8,6 +8,7 @@ FIGURES = ('rate', 'server_cpu_per_million', 'client_cpu_per_million', 'peak_byt
 PERCENTILES = ('p50', 'p99', 'p99_9')
 CASE_TITLES = {'publish': 'Publish', 'consume': 'Consume + acknowledge (a replay of what was published)',
                'both': 'Both at once'}
+BUSY_CORES = 0.2  # taken by other programs: more, and figures of different systems or runs cannot be compared
 LATENCIES = {'publish': 'publish to ack', 'both': 'publish to delivery'}
 
 
@@ -110,7 +111,8 @@ def _head(report):
              f'{settings["rounds"]} interleaved rounds, {settings["seconds"]:g} s of publishing a case; medians over rounds.'
              + ('' if report['complete'] else ' **Cut short: not all rounds were run.**'),
              f'Load average {report["load_before"]:.1f} before and {report["load_after"]:.1f} after; programs that have '
-             f'nothing to do with this took {_others(report):.2f} cores (median).']
+             f'nothing to do with this took {_others(report):.2f} cores (median).'
+             + (' **The machine was busy: do not trust the figures.**' if _others(report) > BUSY_CORES else '')]
     if disk:
         lines.append(f'The disk alone: 1 MiB pwrite + fdatasync {number(disk["bytes_per_second"]["median"] / 1e6)} MB/s '
                      f'({number(disk["bytes_per_second"]["min"] / 1e6)} - {number(disk["bytes_per_second"]["max"] / 1e6)}), '

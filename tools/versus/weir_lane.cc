@@ -3,6 +3,8 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
+#include <chrono>
 #include <deque>
 
 #include "tools/channel.h"
@@ -229,9 +231,11 @@ class lane_consumer final : public consumer_link {
     call_.write(as_bytes(request), false);
     while (!share.over() || confirmed_ < asked_ || call_.writing() || !unacked_.empty()) {
       raw_call::event what{};
-      bool came = call_.next_good(what, wait_ms_max);
+      // Acknowledgements gather: as many as a pull takes elsewhere, or what there is when nothing more comes.
+      bool came = call_.next_good(what, unacked_.empty() ? wait_ms_max : linger_ms);
       if (came && what == raw_call::event::read) take(share);
-      if (!call_.writing() && !unacked_.empty()) acknowledge();
+      bool due = unacked_.size() >= options_.pull || !came || share.over();
+      if (due && !call_.writing() && !unacked_.empty()) acknowledge();
     }
     call_.cancel();
   }
@@ -239,6 +243,7 @@ class lane_consumer final : public consumer_link {
  private:
   static constexpr uint64_t credit_messages = 16'384;
   static constexpr uint64_t credit_bytes = 16u << 20;
+  static constexpr unsigned linger_ms = 1;
 
   static void put_credit(uint64_t messages, uint64_t bytes, std::string& out) {
     put_number_field(3, messages, out);

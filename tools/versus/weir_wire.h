@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "storage/bytes.h"
 #include "tools/versus/worker.h"
