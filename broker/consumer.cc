@@ -5,11 +5,6 @@
 #include "storage/check.h"
 
 namespace weir {
-namespace {
-
-constexpr size_t delta_entries_max = 4096;  // beyond it the whole state is journaled instead
-
-}  // namespace
 
 subject_filter filter_of(const consumer_config& config) {
   if (!config.filter_subjects.empty()) return subject_filter(config.filter_subjects);
@@ -44,18 +39,6 @@ void consumer::set_config(consumer_config config) {
     subjects_known_ = true;
   }
   stir();
-}
-
-// All are learned again: what is held and had room may have none now.
-void consumer::forget_subjects() {
-  std::vector<pending_set::entry> all;
-  pending_.for_each([&all](const pending_set::entry& one) { all.push_back(one); });
-  for (const pending_set::entry& one : all) {
-    pending_.set_subject(one.seq, 0);
-    if (one.where == pending_stage::ready) pending_.put(one.seq, 0, pending_stage::held);
-  }
-  subjects_.clear();
-  subjects_known_ = pending_.empty();
 }
 
 mono_ns consumer::deadline_from(mono_ns now, uint32_t deliveries) const {
@@ -164,17 +147,6 @@ uint32_t consumer::delivered(seq_no seq, std::string_view subject, mono_ns now, 
   return deliveries;
 }
 
-void consumer::note_delivered(seq_no seq, uint32_t deliveries) {
-  auto& runs = delta_.delivered;
-  if (!runs.empty() && runs.back().deliveries == deliveries &&
-      runs.back().first.raw() + runs.back().length == seq.raw()) {
-    ++runs.back().length;
-  } else {
-    runs.push_back({seq, 1, deliveries});
-  }
-  limit_delta();
-}
-
 void consumer::start_wait(const handed& one, mono_ns now) {
   const pending_set::entry* found = pending_.find(one.seq);
   if (found == nullptr || found->where != pending_stage::in_hand || found->deliveries != one.deliveries) return;
@@ -193,57 +165,6 @@ void consumer::advance(seq_no next) {
   if (next <= next_) return;
   next_ = next;
   moved_ = true;
-}
-
-// --- the cap of each subject ---
-
-bool consumer::subject_has_room(std::string_view subject) {
-  const uint32_t number = subjects_.number_of(subject);
-  const bool room = subjects_.has_room(number, config_.max_ack_pending_per_subject);
-  subjects_.close_if_empty(number);
-  return room;
-}
-
-void consumer::hold(seq_no seq, std::string_view subject) {
-  const uint32_t number = subjects_.number_of(subject);
-  subjects_.hold(number, seq);
-  pending_.put(seq, 0, pending_stage::held);
-  pending_.set_subject(seq, number);
-  note_delivered(seq, 0);
-}
-
-void consumer::forget_unknown(seq_no seq) {
-  const pending_set::entry* found = pending_.find(seq);
-  if (found != nullptr && found->subject == 0) forget(seq);
-}
-
-void consumer::learn(seq_no seq, std::string_view subject) {
-  const pending_set::entry* found = pending_.find(seq);
-  if (found == nullptr || found->subject != 0) return;
-  const uint32_t number = subjects_.number_of(subject);
-  if (found->where == pending_stage::held) {
-    subjects_.hold(number, seq);
-  } else {
-    subjects_.take(number);
-  }
-  pending_.set_subject(seq, number);
-}
-
-void consumer::learned() {
-  subjects_known_ = true;
-  for (const seq_no seq : subjects_.all_with_room(config_.max_ack_pending_per_subject)) {
-    pending_.put(seq, 0, pending_stage::ready);
-  }
-}
-
-// What a message of a capped subject leaves behind.
-void consumer::left(const pending_set::entry& entry) {
-  if (entry.subject == 0) return;
-  if (entry.where == pending_stage::held) return subjects_.drop_held(entry.subject, entry.seq);
-  subjects_.give_back(entry.subject);
-  if (!subjects_known_) return;
-  const auto freed = subjects_.next_with_room(entry.subject, config_.max_ack_pending_per_subject);
-  if (freed) pending_.put(*freed, 0, pending_stage::ready);
 }
 
 // --- what is done with a message ---
@@ -369,69 +290,6 @@ void consumer::reset(seq_no next) {
   ++resets;
   journal_all();
   stir();
-}
-
-// --- the journal ---
-
-void consumer::limit_delta() {
-  if (delta_.size() <= delta_entries_max) return;
-  delta_.clear();
-  whole_ = true;
-}
-
-size_t consumer::progress_bytes_max(size_t more) const {
-  constexpr size_t varint_max = 10;
-  constexpr size_t fixed = 2 + 8 * varint_max;
-  constexpr size_t given_up = 2 * varint_max + 1;
-  return fixed + 3 * varint_max * delta_.delivered.size() + varint_max * delta_.gone.size() +
-         given_up * (delta_.dying.size() + delta_.parked.size() + more);
-}
-
-void consumer::journaled() {
-  delta_.clear();
-  whole_ = false;
-  moved_ = false;
-}
-
-void consumer::load(seq_no next, seq_no last_delivered, uint64_t dropped) {
-  next_ = std::max(next_, next);
-  last_delivered_ = std::max(last_delivered_, last_delivered);
-  dropped_ = dropped;
-}
-
-void consumer::load_pending(seq_no seq, uint32_t deliveries, mono_ns now) {
-  if (deliveries != 0) {
-    pending_.put(seq, deliveries, deadline_from(now, deliveries));
-    last_delivered_ = std::max(last_delivered_, seq);
-  } else {
-    pending_.put(seq, 0, capped() ? pending_stage::held : pending_stage::due);
-  }
-  subjects_known_ = !capped();
-}
-
-void consumer::load_again(mono_ns now) {
-  std::vector<pending_set::entry> all;
-  pending_.for_each([&all](const pending_set::entry& one) {
-    if (one.where != pending_stage::dying) all.push_back(one);
-  });
-  for (const pending_set::entry& one : all) load_pending(one.seq, one.deliveries, now);
-}
-
-void consumer::load_gone(seq_no seq) {
-  pending_.erase(seq);
-  parked_.erase(seq);
-}
-
-void consumer::load_dying(const dying_message& one) {
-  const pending_set::entry* found = pending_.find(one.seq);
-  if (found == nullptr) return;
-  pending_.put(one.seq, found->deliveries, pending_stage::dying);
-  dying_.push_back(one);
-}
-
-void consumer::load_parked(const parked_message& one) {
-  pending_.erase(one.seq);
-  parked_.add(one, parked_max);
 }
 
 }  // namespace weir

@@ -6,8 +6,13 @@
 namespace weir {
 
 pending_set::page_map::iterator pending_set::page_of(seq_no seq) {
+  if (seq >= recent_from_ && seq < recent_until_) return recent_;
   const auto after = pages_.upper_bound(seq);
-  return after == pages_.begin() ? pages_.end() : std::prev(after);
+  if (after == pages_.begin()) return pages_.end();
+  recent_ = std::prev(after);
+  recent_from_ = recent_->first;
+  recent_until_ = after == pages_.end() ? seq_no(UINT64_MAX) : after->first;
+  return recent_;
 }
 
 const pending_set::entry* pending_set::find(seq_no seq) const {
@@ -32,6 +37,8 @@ void pending_set::file(seq_no key, const pending_page::sums& was, const pending_
 
 pending_set::page_map::iterator pending_set::page_with_room(seq_no seq) {
   auto at = page_of(seq);
+  if (at != pages_.end() && !at->second.full()) return at;
+  forget_recent();
   if (at == pages_.end() && !pages_.empty() && !pages_.begin()->second.full()) {
     // Below all others: the first page begins earlier now.
     const pending_page::sums total = pages_.begin()->second.total();
@@ -42,7 +49,6 @@ pending_set::page_map::iterator pending_set::page_with_room(seq_no seq) {
     return pages_.insert(std::move(first)).position;
   }
   if (at == pages_.end()) return pages_.try_emplace(seq).first;
-  if (!at->second.full()) return at;
   if (at->second.entries().back().seq < seq) return pages_.try_emplace(std::next(at), seq);
   const pending_page::sums before = at->second.total();
   pending_page upper = at->second.split();
@@ -104,6 +110,7 @@ std::optional<pending_set::entry> pending_set::erase(seq_no seq) {
 }
 
 void pending_set::erase_page(page_map::iterator at) {
+  forget_recent();
   file(at->first, at->second.total(), {});
   pages_.erase(at);
 }
@@ -147,7 +154,13 @@ void pending_set::erase_before(seq_no first_kept) {
 }
 
 void pending_set::clear() {
-  *this = pending_set();
+  pages_.clear();
+  by_deadline_.clear();
+  with_due_.clear();
+  with_ready_.clear();
+  size_ = 0;
+  held_ = 0;
+  forget_recent();
 }
 
 // --- deadlines and redelivery ---

@@ -23,6 +23,9 @@ class pending_set {
   using entry = pending_entry;
   static constexpr uint32_t deliveries_max = (1u << 24) - 1;  // counted no further
 
+  pending_set() = default;
+  pending_set(const pending_set&) = delete;
+
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   size_t held() const { return held_; }
@@ -76,8 +79,11 @@ class pending_set {
   // By a sequence that is at or below the first of the page and above the last of the page before.
   using page_map = std::map<seq_no, pending_page>;
 
-  // The page in which it is, or would be; end() if that is before the first.
+  // The page in which it is, or would be; end() if that is before the first. Remembers it: the next message asked for
+  // is mostly a neighbour.
   page_map::iterator page_of(seq_no seq);
+  // To be called before pages come, go or change their key.
+  void forget_recent() { recent_from_ = recent_until_ = seq_no(); }
   page_map::const_iterator page_of(seq_no seq) const { return const_cast<pending_set*>(this)->page_of(seq); }
   // The same, with room for one more.
   page_map::iterator page_with_room(seq_no seq);
@@ -95,6 +101,9 @@ class pending_set {
   std::set<seq_no> with_ready_;
   size_t size_ = 0;
   size_t held_ = 0;
+  page_map::iterator recent_;  // the page of [recent_from_, recent_until_), if that is not empty
+  seq_no recent_from_;
+  seq_no recent_until_;
 };
 
 }  // namespace weir

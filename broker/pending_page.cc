@@ -9,6 +9,10 @@ namespace weir {
 static_assert(sizeof(pending_entry) == 24);
 
 size_t pending_page::lower_bound(seq_no seq) const {
+  // Mostly all sequences of a page are there, or what is looked for comes after them.
+  if (entries_.empty() || seq > entries_.back().seq) return entries_.size();
+  const uint64_t guess = seq.raw() - std::min(seq, entries_.front().seq).raw();
+  if (guess < entries_.size() && entries_[guess].seq == seq) return static_cast<size_t>(guess);
   const auto at = std::lower_bound(entries_.begin(), entries_.end(), seq,
                                    [](const pending_entry& one, seq_no wanted) { return one.seq < wanted; });
   return static_cast<size_t>(at - entries_.begin());
@@ -73,13 +77,20 @@ void pending_page::append(const pending_page& next) {
   WEIR_CHECK(size() + next.size() <= entries_max);
   entries_.reserve(entries_max);
   entries_.insert(entries_.end(), next.entries_.begin(), next.entries_.end());
-  total_.earliest = std::min(total_.earliest, next.total_.earliest);
-  total_.due += next.total_.due;
-  total_.ready += next.total_.ready;
+  const sums& more = next.total_;
+  if (more.earliest <= total_.earliest) {
+    total_.so_early = more.so_early + (more.earliest < total_.earliest ? 0 : total_.so_early);
+    total_.earliest = more.earliest;
+  }
+  total_.due += more.due;
+  total_.ready += more.ready;
 }
 
 void pending_page::count(const pending_entry& one) {
-  if (one.where == pending_stage::out) total_.earliest = std::min(total_.earliest, one.deadline);
+  if (one.where == pending_stage::out && one.deadline <= total_.earliest) {
+    total_.so_early = one.deadline < total_.earliest ? 1 : total_.so_early + 1;
+    total_.earliest = one.deadline;
+  }
   if (one.where == pending_stage::due) ++total_.due;
   if (one.where == pending_stage::ready) ++total_.ready;
 }
@@ -87,7 +98,7 @@ void pending_page::count(const pending_entry& one) {
 void pending_page::uncount(const pending_entry& one) {
   if (one.where == pending_stage::due) --total_.due;
   if (one.where == pending_stage::ready) --total_.ready;
-  if (one.where == pending_stage::out && one.deadline == total_.earliest) recount();
+  if (one.where == pending_stage::out && one.deadline == total_.earliest && --total_.so_early == 0) recount();
 }
 
 void pending_page::recount() {

@@ -43,6 +43,7 @@ class pending_page {
 
   struct sums {
     mono_ns earliest = never;  // deadline of those that are out
+    uint32_t so_early = 0;     // how many of them have it: those of one delivery do
     uint32_t due = 0;
     uint32_t ready = 0;
   };
