@@ -1,5 +1,6 @@
 // The random run: what happens by itself, looked up in the real shard, and who was served in the middle of it.
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "tests/broker/delivery_model_run.h"
@@ -62,24 +63,53 @@ std::vector<uint64_t> delivery_run::outlived_and_gone(const std::string& name, c
   return gone;
 }
 
+delivery_run::appearances delivery_run::look_for_new(const std::string& name, const naive::stream& in, uint64_t last) {
+  appearances appeared;
+  for (uint64_t seq = in.last + 1; seq <= last; ++seq) {
+    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
+    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
+    appeared.emplace_back();
+    if (*found) appeared.back() = naive_of(**found);
+  }
+  return appeared;
+}
+
+naive::stream delivery_run::swept(naive::stream in) {
+  const auto between_steps = std::exchange(naive_.between_steps, [](naive::stream&) {});
+  naive_.sweep_ages(in);
+  naive_.between_steps = between_steps;
+  return in;
+}
+
+// What a sweep of this instant removes may have its dead letter before.
+void delivery_run::observe_before_sweep() {
+  for (auto& [name, in] : naive_.streams) {
+    if (!in.config.limits.max_age_ms || !naive_.anything_open(in)) continue;
+    const auto info = real_.run(real_.now->get_stream(name));
+    expect(static_cast<bool>(info), "info of " + name);
+    const appearances appeared = look_for_new(name, in, info->stats.last_seq);
+    naive_.sweeping = false;
+    const bool after = explains(swept(in), appeared);
+    naive_.sweeping = true;
+    if (!after && explains(in, appeared)) observe_stream(name, in);
+    naive_.sweeping = false;
+  }
+}
+
 void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
-  std::optional<result<std::vector<consumer_info>>> shown;
-  if (somebody_got(in)) shown = real_.run(real_.now->list_consumers(name));
+  const auto shown = shown_if_somebody_got(name);
   const auto info = real_.run(real_.now->get_stream(name));
-  expect((!shown || *shown) && info, "info of " + name);
+  expect(static_cast<bool>(info), "info of " + name);
   const std::vector<uint64_t> outlived = outlived_and_gone(name, in);
   if (in.config.policy == retention_policy::interest) {
     const bool empty = info->stats.msg_count == 0;
     for (const uint64_t seq : outlived) naive_.remove(in, seq);
     naive_.prune_interest_up_to(in, empty ? UINT64_MAX : info->stats.first_block);
   }
-  appearances appeared;
-  for (uint64_t seq = in.last + 1; seq <= info->stats.last_seq; ++seq) {
-    const auto found = real_.run(real_.now->get_message(name, seq_no(seq)));
-    expect(static_cast<bool>(found), "message " + std::to_string(seq) + " of " + name);
-    appeared.emplace_back();
-    if (*found) appeared.back() = naive_of(**found);
-    note("appears " + name + " " + std::to_string(seq) + (*found ? " " + appeared.back()->subject : ", and is gone"));
+  const appearances appeared = look_for_new(name, in, info->stats.last_seq);
+  for (size_t i = 0; i < appeared.size(); ++i) {
+    note("appears " + name + " " + std::to_string(in.last + 1 + i) +
+         (appeared[i] ? " " + appeared[i]->subject : ", and is gone"));
   }
   // What outlived its time goes before or after what appears in the same instant (a dead letter of it, say).
   naive::stream without = in;
@@ -88,7 +118,9 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
     for (const uint64_t seq : outlived) naive_.remove(in, seq);
   }
   if (shown) {
-    find_moment(in, appeared, **shown);
+    std::vector<size_t> visible(appeared.size() + 1);
+    std::iota(visible.begin(), visible.end(), size_t{0});
+    find_moment(in, *shown, visible, [this, &in, &appeared] { happen(in, appeared); });
   } else {
     happen(in, appeared);
   }
@@ -97,7 +129,6 @@ void delivery_run::observe_stream(const std::string& name, naive::stream& in) {
 
 void delivery_run::happen(naive::stream& in, const appearances& appeared) {
   const uint64_t before = in.last;
-  moments_ = 0;
   appended_from_ = before + 1;
   not_yet_visible_ = !in.config.ephemeral;
   for (size_t i = 0; i < appeared.size(); ++i) {
@@ -114,8 +145,8 @@ void delivery_run::happen(naive::stream& in, const appearances& appeared) {
 
 // The latest moment that gives everybody what they got and leaves what is shown of the consumers; else the latest that
 // gives everybody what they got.
-void delivery_run::find_moment(naive::stream& in, const appearances& appeared,
-                               const std::vector<consumer_info>& shown) {
+void delivery_run::find_moment(naive::stream& in, const std::vector<consumer_info>& shown,
+                               const std::vector<size_t>& visible, const std::function<void()>& happens) {
   struct waiting_one {
     open_subscription* who;
     open_subscription before;
@@ -124,33 +155,47 @@ void delivery_run::find_moment(naive::stream& in, const appearances& appeared,
   const std::deque<std::string> story_before = story_;
   std::vector<waiting_one> all;
   for (auto& one : subscriptions_) all.push_back({one.get(), *one});
-  const auto attempt = [&](size_t from) {
+  const auto attempt = [&](size_t from, size_t appended) {
     in = before;
     story_ = story_before;
     for (const waiting_one& one : all) *one.who = one.before;
     serve_from_ = from;
-    happen(in, appeared);
-    serve_from_ = 0;
+    visible_ = appended;
+    moments_ = 0;
+    happens();
+    serve_from_ = visible_ = 0;
   };
-  attempt(SIZE_MAX);
-  std::optional<size_t> served;
-  for (size_t from = moments_; from-- > 0;) {
-    attempt(from);
-    if (somebody_got(in)) continue;
-    if (!served) served = from;
-    const bool as_shown = std::all_of(shown.begin(), shown.end(), [this, &in](const consumer_info& one) {
-      const naive::consumer* at = naive_.find(in.config.name, one.config.name);
-      return at == nullptr || (at->pending.size() == one.pending && naive::broker::held(*at) == one.held);
-    });
-    if (as_shown) return;
+  const auto as_shown = [this, &in](const consumer_info& one) {
+    const naive::consumer* at = naive_.find(in.config.name, one.config.name);
+    return at == nullptr || (at->pending.size() == one.pending && naive::broker::held(*at) == one.held);
+  };
+  attempt(SIZE_MAX, 0);
+  const size_t moments = moments_;
+  std::optional<std::pair<size_t, size_t>> served;
+  for (const size_t appended : visible) {
+    for (size_t from = moments; from-- > 0;) {
+      attempt(from, appended);
+      if (somebody_got(in)) continue;
+      if (!served) served = {from, appended};
+      if (std::all_of(shown.begin(), shown.end(), as_shown)) return;
+    }
   }
-  attempt(served.value_or(SIZE_MAX));
+  if (!served) served = {SIZE_MAX, 0};
+  attempt(served->first, served->second);
 }
 
 bool delivery_run::got_something(const open_subscription& one) {
   if (!one.waiting || !one.waiting->done() || !one.waiting->value()) return false;
   const naive::consumer* of = naive_.find(one.stream, one.consumer);
   return of != nullptr && of->instance == one.instance && !one.waiting->value()->deliveries.empty();
+}
+
+std::optional<std::vector<consumer_info>> delivery_run::shown_if_somebody_got(const std::string& name) {
+  const naive::stream* in = naive_.find(name);
+  if (in == nullptr || !somebody_got(*in)) return std::nullopt;
+  auto shown = real_.run(real_.now->list_consumers(name));
+  expect(static_cast<bool>(shown), "consumers of " + name);
+  return std::move(*shown);
 }
 
 bool delivery_run::somebody_got(const naive::stream& in) {
@@ -162,7 +207,7 @@ void delivery_run::serve_meanwhile(naive::stream& in) {
   if (moments_++ < serve_from_) return;
   for (auto& one : subscriptions_) {
     if (one->stream != in.config.name || !got_something(*one)) continue;
-    if (!in.config.ephemeral) in.hidden_from = appended_from_;
+    if (!in.config.ephemeral && appended_from_ != UINT64_MAX) in.hidden_from = appended_from_ + visible_;
     bool served = serve_if_same(*one, in);
     in.hidden_from = UINT64_MAX;
     served = served || (!not_yet_visible_ && serve_if_same(*one, in));

@@ -103,6 +103,7 @@ void delivery_run::fetch_from(const name_pair& at, uint32_t batch) {
     if (served) return;
   }
   const auto& real = running.value();
+  if (of != nullptr) naive_.drop_outlived(at.first);
   const auto naive = naive_.fetch(at.first, at.second, batch, real_.limits.fetch_bytes_max, 0);
   if (!both(real, naive)) return;
   for (const naive::delivered& one : *naive) {

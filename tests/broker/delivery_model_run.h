@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <deque>
+#include <functional>
 #include <random>
 #include <sstream>
 #include <string>
@@ -168,11 +169,17 @@ class delivery_run {
   // What happened by itself.
   using appearances = std::vector<std::optional<naive::message>>;  // nullopt: gone already
   void observe();
+  naive::stream swept(naive::stream in);
+  void observe_before_sweep();
   void observe_stream(const std::string& name, naive::stream& in);
+  appearances look_for_new(const std::string& name, const naive::stream& in, uint64_t last);
   bool explains(naive::stream in, const appearances& appeared);
   std::vector<uint64_t> outlived_and_gone(const std::string& name, const naive::stream& in);
   void happen(naive::stream& in, const appearances& appeared);
-  void find_moment(naive::stream& in, const appearances& appeared, const std::vector<consumer_info>& shown);
+  // Lets it happen again and again, with one of these numbers of appended messages visible, until it fits.
+  void find_moment(naive::stream& in, const std::vector<consumer_info>& shown, const std::vector<size_t>& visible,
+                   const std::function<void()>& happens);
+  std::optional<std::vector<consumer_info>> shown_if_somebody_got(const std::string& name);
   bool got_something(const open_subscription& one);
   bool somebody_got(const naive::stream& in);
   // In the middle of what happens to the stream: who got just what there is for it now was served now. What an append
@@ -203,6 +210,7 @@ class delivery_run {
   int64_t suspect_since_ = 0;            // mono
   uint64_t appended_from_ = UINT64_MAX;  // by what happens now
   bool not_yet_visible_ = false;         // none of that
+  size_t visible_ = 0;                   // but so many first ones of it
   size_t moments_ = 0;                   // at which somebody could have been served, so far
   size_t serve_from_ = 0;                // not at so many first ones of them
   size_t events_seen_ = 0;

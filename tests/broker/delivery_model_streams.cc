@@ -117,8 +117,18 @@ void delivery_run::publish() {
        (what.ttl_ms != 0 ? " ttl " + std::to_string(what.ttl_ms) : "") +
        (what.deliver_at != 0 ? " in " + std::to_string(what.deliver_at - naive_.believed) : ""));
   const auto real = real_.run(real_.now->publish(request_of(what)));
-  appended_from_ = last_of(what.stream) + 1;
-  const auto naive = naive_.publish(what);
+  const auto shown = shown_if_somebody_got(what.stream);
+  result<published> naive = published();
+  const auto happens = [this, &what, &naive] {
+    appended_from_ = last_of(what.stream) + 1;
+    naive = naive_.publish(what);
+    if (naive && !naive->scheduled && !naive->duplicate) serve_meanwhile(*naive_.find(what.stream));
+  };
+  if (shown) {
+    find_moment(*naive_.find(what.stream), *shown, {0, 1}, happens);
+  } else {
+    happens();
+  }
   if (!both(real, naive)) {
     if (!real) same(real.err().detail, naive.err().detail, "detail");
     return;
@@ -127,7 +137,6 @@ void delivery_run::publish() {
   same(real->duplicate, naive->duplicate, "duplicate");
   same(real->scheduled, naive->scheduled, "scheduled");
   same(real->seq.raw(), naive->seq.raw(), "seq");
-  if (!naive->scheduled && !naive->duplicate) serve_meanwhile(*naive_.find(what.stream));
 }
 
 void delivery_run::publish_all() {
@@ -150,8 +159,18 @@ void delivery_run::publish_all() {
   note(text);
   const auto real = real_.run(real_.now->publish_all(requests));
   uint64_t first = 0;
-  appended_from_ = last_of(run.front().stream) + 1;
-  const std::set<errc> problems = naive_.publish_all(run, first);
+  std::set<errc> problems;
+  const auto shown = shown_if_somebody_got(run.front().stream);
+  const auto happens = [this, &run, &first, &problems] {
+    appended_from_ = last_of(run.front().stream) + 1;
+    problems = naive_.publish_all(run, first);
+    if (problems.empty()) serve_meanwhile(*naive_.find(run.front().stream));
+  };
+  if (shown) {
+    find_moment(*naive_.find(run.front().stream), *shown, {0, run.size()}, happens);
+  } else {
+    happens();
+  }
   if (!real) {
     story_.back() += " -> " + std::string(to_string(real.err().code));
     expect(problems.contains(real.err().code),
@@ -161,7 +180,6 @@ void delivery_run::publish_all() {
   }
   expect(problems.empty(), "stored, the model: " + std::string(problems.empty() ? "" : to_string(*problems.begin())));
   same(real->raw(), first, "first seq of the run");
-  serve_meanwhile(*naive_.find(run.front().stream));
 }
 
 void delivery_run::list_subjects() {

@@ -164,6 +164,7 @@ bool delivery_run::serve_one(open_subscription& one) {
     expect(!one.until || *one.until > naive_.mono, who + "waits for too long");
     return false;
   }
+  if (ended) naive_.drop_outlived(one.stream);
   const auto naive = naive_.fetch(one.stream, one.consumer, one.messages_max, one.bytes_max, one.id);
   expect(static_cast<bool>(naive), who + "the model's consumer");
   if (!ended) {

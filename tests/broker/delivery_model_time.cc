@@ -64,6 +64,7 @@ void delivery_run::stop_here() {
   naive_.look_for_room();
   const bool sweeps = naive_.mono >= next_sweep_;
   if (sweeps) {
+    observe_before_sweep();
     naive_.sweep();
     next_sweep_ = naive_.mono + static_cast<int64_t>(real_.limits.retention_sweep_ms);
   }

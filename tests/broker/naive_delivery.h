@@ -91,8 +91,11 @@ struct consumer {
   std::string dead_letter_before;  // what an update at this instant changed; the shard looks around before it changes
   std::map<uint64_t, entry> pending;
   std::map<uint64_t, parked> given_up;
-  // For the account: every message it ever was concerned with, and how it ended.
+  // For the account, since it began or was reset: every message that it was to deliver, and how those ended that are
+  // neither pending nor parked.
+  std::set<uint64_t> concerned;
   std::set<uint64_t> acked;
+  std::set<uint64_t> forgotten;  // parked, until others took its place
 };
 
 struct stream {
@@ -119,6 +122,8 @@ class broker {
  public:
   explicit broker(const broker_limits& limits) : limits_(limits) {}
 
+  // A sweep of this instant may have made room, block by block, that a dead letter needed.
+  bool sweeping = false;
   // The clocks, in milliseconds; the test moves them together with the real ones. Absent: the wall clock jumped and is
   // not to be trusted yet.
   int64_t mono = 0;
@@ -207,6 +212,8 @@ class broker {
   bool anything_open(const stream& in) const;
   // Live messages whose time-to-live has ended.
   std::vector<uint64_t> outlived(const stream& in) const;
+  // They go: what delivers removes them first.
+  void drop_outlived(const std::string& name);
   void remove(stream& in, uint64_t seq);
 
   stream* find(const std::string& name);

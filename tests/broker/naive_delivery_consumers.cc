@@ -194,7 +194,9 @@ std::optional<errc> broker::reset(const std::string& name, const std::string& wh
   at->next = next;
   at->pending.clear();
   at->given_up.clear();
+  at->concerned.clear();
   at->acked.clear();
+  at->forgotten.clear();
   at->floor_min = 0;
   return std::nullopt;
 }
@@ -347,7 +349,6 @@ result<std::vector<delivered>> broker::fetch(const std::string& name, const std:
   if (wanted == nullptr) return no_consumer();
   consumer& at = *wanted;
   touch(at);
-  for (const uint64_t seq : outlived(in)) remove(in, seq);
   std::vector<delivered> out;
   if (paused(at)) return out;
   at.looked_lately = at.looked_lately || hand != 0;
@@ -398,6 +399,7 @@ result<std::vector<delivered>> broker::fetch(const std::string& name, const std:
         break;
       }
       at.pending[one.seq] = fresh;
+      at.concerned.insert(one.seq);
     }
     ++at.next;
   }
@@ -456,6 +458,7 @@ void broker::park(const stream& in, consumer& at, uint64_t seq, park_reason reas
     for (auto one = at.given_up.begin(); one != at.given_up.end(); ++one) {
       if (one->second.at < oldest->second.at) oldest = one;
     }
+    at.forgotten.insert(oldest->first);
     at.given_up.erase(oldest);
   }
 }

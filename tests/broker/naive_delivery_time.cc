@@ -113,7 +113,7 @@ bool broker::explain_dead_letter(stream& in, const message* real, const std::vec
       const std::string subject = by_former ? at.dead_letter_before : at.config.dead_letter_subject;
       if (!can_have_dead_letter(in, seq, subject)) continue;
       message made = dead_letter(in, at, seq, subject);
-      if (full(in, {made})) continue;
+      if (!sweeping && full(in, {made})) continue;
       if (real != nullptr && !same(made, *real)) continue;
       const auto is_it = [&made](const message& other) { return same(made, other); };
       if (real == nullptr && std::any_of(after.begin(), after.end(), is_it)) continue;
@@ -136,8 +136,10 @@ bool broker::scheduled_would_stay(stream in) {
 }
 
 bool broker::explain(stream& in, const message* real, const std::vector<message>& after) {
+  // One that stays, but for a sweep, is rather a dead letter.
   const bool not_scheduled = real == nullptr && after.empty() && scheduled_would_stay(in);
-  return (!not_scheduled && explain_scheduled(in, real)) || explain_dead_letter(in, real, after);
+  if (not_scheduled && explain_dead_letter(in, real, after)) return true;
+  return explain_scheduled(in, real) || explain_dead_letter(in, real, after);
 }
 
 void broker::park_the_rest(stream& in) {
@@ -164,6 +166,12 @@ bool broker::anything_open(const stream& in) const {
     if (count_of(at, state::dying) != 0) return true;
   }
   return false;
+}
+
+void broker::drop_outlived(const std::string& name) {
+  stream* in = find(name);
+  if (in == nullptr) return;
+  for (const uint64_t seq : outlived(*in)) remove(*in, seq);
 }
 
 std::vector<uint64_t> broker::outlived(const stream& in) const {
