@@ -119,8 +119,9 @@ bool broker::explain_dead_letter(stream& in, const message* real, const std::vec
       if (real == nullptr && std::any_of(after.begin(), after.end(), is_it)) continue;
       const uint64_t dead = seq;
       park_rest(in, at, dead);
-      append(in, std::move(made));
+      append_unpruned(in, std::move(made));
       if (at.pending.contains(dead)) finish(in, at, dead);
+      prune(in, false);
       return true;
     }
   }
