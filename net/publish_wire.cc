@@ -107,16 +107,16 @@ bool decode_fields(byte_span bytes, publish_request& into, std::deque<std::strin
       case tag(5, counted_type):
         into.payload = as_bytes(in.counted());
         break;
-      case tag(10, varint_type):
+      case tag(1010, varint_type):
         into.expected_last_seq = in.varint();
         break;
-      case tag(11, counted_type):
+      case tag(1011, counted_type):
         into.message_id = in.counted();
         break;
-      case tag(12, varint_type):
+      case tag(1012, varint_type):
         into.ttl_ms = in.varint();
         break;
-      case tag(13, varint_type):
+      case tag(1013, varint_type):
         into.deliver_at_ms = static_cast<int64_t>(in.varint());
         break;
       default:
