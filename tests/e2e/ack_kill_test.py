@@ -33,6 +33,7 @@ class Memory:
         self.open = set()  # seen and not confirmed
         self.floor = 0  # the highest that was shown
         self.seen = set()
+        self.seen_to = 0  # all up to here were seen
         self.came_again = 0
         self.faults = []
 
@@ -161,12 +162,15 @@ class AckMany(Client):
 
 
 class AckUpTo(Client):
-    """The only client of its consumer: what it was given is all that was delivered."""
+    """The only client of its consumer. What an answer that was lost had delivered would be acknowledged with the rest:
+    it goes no further than to the first message that it did not see."""
 
     def turn(self):
         seqs = sorted(self.fetch(100))
-        if seqs:
-            up_to = self.chance.choice(seqs)
+        while self.memory.seen_to + 1 in self.memory.seen:
+            self.memory.seen_to += 1
+        up_to = min(self.chance.choice(seqs), self.memory.seen_to) if seqs else 0
+        if up_to:
             self.finish([self.start_ack_many([seq for seq in self.memory.open if seq <= up_to], up_to)])
 
 
