@@ -25,6 +25,11 @@ result<header_totals> check_headers(byte_span encoded, const broker_limits& limi
 // by the caller. oversize, invalid_argument.
 result<void> check_message(const publish_request& request, const stream_config& config, const broker_limits& limits);
 
+// There is more to it than a record: a message id, a ttl, a time of delivery.
+inline bool is_special(const publish_request& request) {
+  return !request.message_id.empty() || request.ttl_ms != 0 || request.deliver_at_ms != 0;
+}
+
 // Message id, ttl and time of delivery. invalid_argument.
 result<void> check_extras(const publish_request& request, wall_ms now);
 // A run to be published as a whole, but for what each message says for itself. invalid_argument, oversize.

@@ -5,15 +5,12 @@
 // the wait.
 #include <algorithm>
 
+#include "broker/message_validation.h"
 #include "broker/shard_impl.h"
 #include "broker/validation_rules.h"
 
 namespace weir {
 namespace {
-
-bool is_special(const publish_request& request) {
-  return !request.message_id.empty() || request.ttl_ms != 0 || request.deliver_at_ms != 0;
-}
 
 bool is_plain(const publish_request& request) {
   return !is_special(request) && !request.expected_last_seq;

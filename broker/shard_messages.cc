@@ -4,14 +4,6 @@
 #include "broker/validation_rules.h"
 
 namespace weir {
-namespace {
-
-bool is_plain(const publish_request& request) {
-  return request.message_id.empty() && request.ttl_ms == 0 && request.deliver_at_ms == 0;
-}
-
-}  // namespace
-
 result<void> shard_impl::admit(const stream& in, const publish_request& request) const {
   if (auto fine = admit_message(in, request); !fine) return fine;
   return admit_any(in);
@@ -177,7 +169,7 @@ task<result<void>> shard_impl::admit_append(stream_ref in, const record_fields& 
 // The hot path. Its frame is kept small: what seldom waits is in admit_later() and prune().
 task<result<published>> shard_impl::publish(publish_request request) {
   const request_count::guard inside(requests_);
-  if (!is_plain(request)) {
+  if (is_special(request)) {
     auto done = co_await publish_special(request);
     co_return done;
   }

@@ -37,8 +37,6 @@ class consume_lane {
     bool done = false;
   };
 
-  task<result<void>> serve();
-
   // What the client asks for. nullopt: it has sent its last.
   task<result<std::optional<v1::ConsumeRequest>>> read_request();
   task<result<void>> take_requests(v1::ConsumeRequest first);

@@ -54,11 +54,8 @@ task<result<reply>> messages_service::publish(byte_span bytes, call_context&) {
   if (!decode_publish(bytes, decoded)) {
     co_return fail(errc::invalid_argument, parse_fault(bytes, *pb::PublishRequest::descriptor()));
   }
-  const shard_place& place = shards_.of(decoded.request.stream);
   auto append = [&decoded](shard& there) { return there.publish(decoded.request); };
-  // At home, the usual case, without the frames of a crossing.
-  task<result<published>> work = place.home == &here_ ? append(*place.owner) : shard_map::ask_at(here_, place, append);
-  result<published> done = co_await std::move(work);
+  result<published> done = co_await shards_.ask(here_, decoded.request.stream, append);
   if (done) co_return encode_published(*done);
   if (is_status(done.err().code)) co_return std::move(done).err();
   pb::PublishResponse refused = *failed<pb::PublishResponse>(done.err());

@@ -44,9 +44,7 @@ task<result<void>> publish_lane::take_frames() {
 
 task<result<batch_outcome>> publish_lane::place(const shard_place& where) {
   auto append = [this](shard& there) { return there.place_batch(decoded_.records, decoded_.atomic); };
-  task<result<batch_outcome>> work =
-      where.home == &here_ ? append(*where.owner) : shard_map::ask_at(here_, where, append);
-  auto placed = co_await std::move(work);
+  auto placed = co_await shard_map::ask_at(here_, where, append);
   co_return placed;
 }
 
@@ -76,8 +74,7 @@ task<void> publish_lane::await_oldest() {
   const durability level = unanswered_.front().outcome->level;
   const lsn end = unanswered_.front().outcome->end;
   auto ask = [level, end](shard& there) { return there.batch_safe(level, end); };
-  task<result<lsn>> work = where.home == &here_ ? ask(*where.owner) : shard_map::ask_at(here_, where, ask);
-  auto reached = co_await std::move(work);
+  auto reached = co_await shard_map::ask_at(here_, where, ask);
   if (!reached) {
     unanswered_.front().outcome = std::move(reached).err();
     co_return;

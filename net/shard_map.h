@@ -34,14 +34,21 @@ class shard_map {
   auto ask(reactor& here, std::string_view stream, Make& make) const {
     return ask_at(here, of(stream), make);
   }
+  // At home, the usual case, without the frames of a crossing.
   template <class Make, class Value = typename detail::task_value<std::invoke_result_t<Make&, shard&>>::type>
   static task<Value> ask_at(reactor& here, const shard_place& where, Make& make) {
+    if (where.home == &here) return make(*where.owner);
+    return cross_to<Make, Value>(here, where, make);
+  }
+
+ private:
+  template <class Make, class Value>
+  static task<Value> cross_to(reactor& here, const shard_place& where, Make& make) {
     auto bound = [&make, &where] { return make(*where.owner); };
     Value value = co_await run_there(here, *where.home, bound);
     co_return value;
   }
 
- private:
   std::vector<shard_place> places_;
 };
 
