@@ -52,11 +52,12 @@ class block_writer {
   // Goes on behind what counts of a block that is not closed.
   static result<block_writer> append(disk& where, const std::string& root, block_ref to);
 
-  // In order of sequence, above what is there.
+  // In order of sequence, above what is there. The record stays where it is until finish() or abandon(): those that
+  // stand one behind the other are written from there.
   result<void> add(byte_span record, seq_no seq, std::string_view subject, wall_ms time);
   // Messages and bytes in the file, with what was added.
   uint64_t rows() const { return (old_ ? old_->rows() : 0) + builder_.rows(); }
-  uint64_t length() const { return written_ + buffer_.size(); }
+  uint64_t length() const { return written_ + buffer_.size() + held_.size(); }
   seq_no base() const { return made_.base; }
 
   // Writes the index and syncs. `seal`: the block is full. salvaged goes into the trailer's flags.
@@ -69,6 +70,7 @@ class block_writer {
  private:
   block_writer(std::unique_ptr<file> to, block_ref old, block made);
   result<void> write_out();
+  result<void> write_held();
   part_builder merged(size_t absorbed);
 
   std::unique_ptr<file> to_;
@@ -76,6 +78,7 @@ class block_writer {
   block made_;
   part_builder builder_;
   std::string buffer_;  // added, not yet written
+  byte_span held_;      // behind it: where records stand in memory
   uint64_t written_ = 0;
   bool sync_failed_ = false;
 };

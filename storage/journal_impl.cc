@@ -195,7 +195,6 @@ void journal_impl::begin_batch() {
 }
 
 void journal_impl::next_chunk(size_t bytes_min) {
-  if (chunk_) chunks_.give(std::move(chunk_));
   chunk_ = chunks_.take(bytes_min);
   chunk_at_ = 0;
   chunk_end_ = chunk_->capacity();
@@ -245,7 +244,7 @@ void journal_impl::commit_done() {
     ++stats_.syncs;
   }
   ++stats_.commits;
-  for (write_span& span : written.spans) chunks_.give(std::move(span.owner));
+  written.spans.clear();
   if (flush_asked_ && has_work()) start_commit();  // keep the disk busy while the waiters run
   settle_waiters();
   if (rolled && on_roll) on_roll();
@@ -292,6 +291,7 @@ void journal_impl::tick() {
   if (failure_ || closing_) return;
   if (written_end_ > durable_end_) sync_asked_ = std::max(sync_asked_, written_end_);
   flush();
+  chunks_.shrink();
   want_segments();
   watermark_if_due(false);
   wake_room();

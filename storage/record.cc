@@ -135,7 +135,9 @@ bool read_tail(record_view& record, const uint8_t* tail) {
   return true;
 }
 
-bool read_body(record_view& record, reader& in) {
+// Of a record_view or a record_head.
+template <class Record>
+bool read_first(Record& record, reader& in) {
   in.expect(tag_seq);
   record.seq = seq_no(in.varint());
   if (record.seq == seq_no()) return false;
@@ -145,6 +147,11 @@ bool read_body(record_view& record, reader& in) {
     record.time = wall_ms(static_cast<int64_t>(in.varint()));
     if (record.time == wall_ms()) return false;
   }
+  return in.good;
+}
+
+bool read_body(record_view& record, reader& in) {
+  if (!read_first(record, in)) return false;
   const uint8_t* headers = in.at;
   while (in.next_is(tag_header)) in.sized();
   record.headers = byte_span(headers, static_cast<size_t>(in.at - headers));
@@ -226,6 +233,14 @@ result<record_view> parse_record(byte_span bytes) {
   reader inner(body.first(body.size() - tail_size));
   if (!read_body(record, inner)) return damaged("bad fields");
   return record;
+}
+
+record_head read_head(byte_span record) {
+  record_head head;
+  reader in(record);
+  in.expect(tag_record);
+  in.varint();
+  return read_first(head, in) ? head : record_head();
 }
 
 result<record_view> decode_record(byte_span bytes) {

@@ -31,8 +31,8 @@ class settling {
   result<void> all() {
     for (const auto& run : request_.runs) {
       for (const tail_node& node : run->nodes) {
-        if (!node.owner) continue;
-        auto added = add(node.bytes(), run->seq_of(node));
+        if (node.owner == tail_node::none) continue;
+        auto added = add(run->bytes(node), run->seq_of(node));
         if (!added) return added;
       }
     }
@@ -42,11 +42,11 @@ class settling {
   }
 
   result<void> add(byte_span bytes, seq_no seq) {
-    auto record = parse_record(bytes);
-    WEIR_CHECK(record && record->seq == seq && record->whole.size() == bytes.size());
+    const record_head record = read_head(bytes);
+    WEIR_CHECK(record.seq == seq);
     auto room = make_room(bytes.size(), seq);
     if (!room) return room;
-    return writer_->add(bytes, seq, record->subject, record->time);
+    return writer_->add(bytes, seq, record.subject, record.time);
   }
 
   // A block with room for the record.

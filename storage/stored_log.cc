@@ -222,7 +222,10 @@ uint64_t stored_log::remove_range(seq_no from, seq_no to) {
     pending_.erase(*at, *at);
   }
   std::vector<seq_no> in_memory;
-  tail_.for_each(from, to, [&](seq_no seq, const tail_node&) { return in_memory.push_back(seq), true; });
+  tail_.for_each(from, to, [&](const tail_run& run, const tail_node& node) {
+    in_memory.push_back(run.seq_of(node));
+    return true;
+  });
   stats_.count -= to.raw() - from.raw() + 1 - removed_.count_in(from, to);
   stats_.first = to.next();
   lost_.erase(from, to);
