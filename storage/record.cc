@@ -135,23 +135,20 @@ bool read_tail(record_view& record, const uint8_t* tail) {
   return true;
 }
 
-// Of a record_view or a record_head.
-template <class Record>
-bool read_first(Record& record, reader& in) {
+void read_seq_and_subject(record_view& record, reader& in) {
   in.expect(tag_seq);
   record.seq = seq_no(in.varint());
-  if (record.seq == seq_no()) return false;
   in.expect(tag_subject);
   record.subject = as_text(in.sized());
+}
+
+bool read_body(record_view& record, reader& in) {
+  read_seq_and_subject(record, in);
+  if (record.seq == seq_no()) return false;
   if (in.next_is(tag_time)) {
     record.time = wall_ms(static_cast<int64_t>(in.varint()));
     if (record.time == wall_ms()) return false;
   }
-  return in.good;
-}
-
-bool read_body(record_view& record, reader& in) {
-  if (!read_first(record, in)) return false;
   const uint8_t* headers = in.at;
   while (in.next_is(tag_header)) in.sized();
   record.headers = byte_span(headers, static_cast<size_t>(in.at - headers));
@@ -235,12 +232,13 @@ result<record_view> parse_record(byte_span bytes) {
   return record;
 }
 
-record_head read_head(byte_span record) {
-  record_head head;
+std::string_view record_subject(byte_span record) {
+  record_view found;
   reader in(record);
   in.expect(tag_record);
   in.varint();
-  return read_first(head, in) ? head : record_head();
+  read_seq_and_subject(found, in);
+  return in.good ? found.subject : std::string_view();
 }
 
 result<record_view> decode_record(byte_span bytes) {

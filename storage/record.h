@@ -56,14 +56,8 @@ result<record_view> decode_record(byte_span bytes);
 // The same without checking the checksum, for bytes that were checked when they were loaded.
 result<record_view> parse_record(byte_span bytes);
 
-// The first fields of a record that encode_record() wrote and nobody else could touch; of other bytes the sequence is
-// 0.
-struct record_head {
-  seq_no seq;
-  std::string_view subject;
-  wall_ms time;
-};
-record_head read_head(byte_span record);
+// The subject of a whole record; empty if the bytes are none. For bytes that were checked when they came.
+std::string_view record_subject(byte_span record);
 
 // One header of a message.
 struct header {

@@ -50,25 +50,26 @@ stored_log::appended stored_log::append(const record_fields& fields, uint64_t ep
   appended done{stats_.last.next(), lsn()};
   if (options_.ephemeral) {
     const slice bytes = encode_in_arena(fields, done.seq, epoch);
-    place_appended(done.seq, bytes.owner(), bytes.bytes(), fields.subject);
+    place_appended(done.seq, bytes.owner(), bytes.bytes(), fields);
   } else {
     const size_t size = record_size(fields, done.seq);
     const journal::reserved room = host_.entries->reserve(entry_kind::records, id_, size);
     encode_record(room.payload, fields, done.seq, epoch);
     done.end = host_.entries->seal();
-    place_appended(done.seq, room.owner, {room.payload, size}, fields.subject);
+    place_appended(done.seq, room.owner, {room.payload, size}, fields);
   }
   show_when_safe(done.seq, done.end);
   return done;
 }
 
 // Inlined into both callers.
-inline void stored_log::place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, std::string_view subject) {
-  tail_.append(seq, owner, bytes);
+inline void stored_log::place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes,
+                                       const record_fields& fields) {
+  tail_.append(seq, owner, bytes, fields.time);
   if (stats_.count == 0) stats_.first = seq;
   stats_.last = seq;
   ++stats_.count;
-  index_append(seq, static_cast<uint32_t>(bytes.size()), subject);
+  index_append(seq, static_cast<uint32_t>(bytes.size()), fields.subject);
 }
 
 // What was appended from `first` on, by an entry that ends at `end`.
@@ -102,7 +103,7 @@ stored_log::appended stored_log::append_run(const std::vector<record_fields>& ru
   uint8_t* at = room.payload;
   for (const record_fields& fields : run) {
     const size_t size = encode_record(at, fields, seq, epoch);
-    place_appended(seq, room.owner, {at, size}, fields.subject);
+    place_appended(seq, room.owner, {at, size}, fields);
     at += size;
     seq = seq.next();
   }

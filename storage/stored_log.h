@@ -97,7 +97,7 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
 
   // Appending and removing (stored_log.cc)
   slice encode_in_arena(const record_fields& fields, seq_no seq, uint64_t epoch);
-  void place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, std::string_view subject);
+  void place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, const record_fields& fields);
   void show_when_safe(seq_no first, lsn end);
   void index_append(seq_no seq, uint32_t bytes, std::string_view subject);
   void take_out(seq_no seq);

@@ -439,8 +439,7 @@ task<result<seq_no>> stored_log::first_at_or_after(wall_ms time) {
   }
   seq_no found = stats_.last.next();
   tail_.for_each(at, stats_.last, [&](const tail_run& run, const tail_node& node) {
-    auto record = parse_record(run.bytes(node));
-    if (!record || record->time < time) return true;
+    if (node.time < time) return true;
     found = run.seq_of(node);
     return false;
   });
@@ -452,11 +451,7 @@ task<result<wall_ms>> stored_log::time_of(seq_no seq) {
   for (;;) {
     if (!is_live(seq)) co_return fail(errc::invalid_argument, "there is no such message");
     if (lost_.contains(seq)) co_return fail(errc::data_loss, "the message was lost to damage");
-    if (auto bytes = tail_.bytes(seq)) {
-      auto record = parse_record(*bytes);
-      if (!record) co_return record.err();
-      co_return record->time;
-    }
+    if (const tail_node* node = tail_.find(seq)) co_return node->time;
     auto at = find_place(seq);
     if (!at) co_return fail(errc::data_loss, "the message was lost to damage");
     auto group = co_await group_at(*at, group_of(*at->part, seq), false);
@@ -502,13 +497,12 @@ task<result<std::vector<stream_log::live_record>>> stored_log::oldest(seq_no fro
     return !is_live(each.seq) || each.subject == subject_index::none || !index_.knows(each.subject);
   });
   known_ = std::move(known);
-  tail_.for_each(std::max(at, std::max(from, stats_.first)), stats_.last,
-                 [&](const tail_run& run, const tail_node& node) {
-                   if (found.size() >= limit) return false;
-                   auto record = parse_record(run.bytes(node));
-                   found.push_back(live_record{run.seq_of(node), node.size, record ? record->time : wall_ms()});
-                   return true;
-                 });
+  const seq_no in_memory_from = std::max(at, std::max(from, stats_.first));
+  tail_.for_each(in_memory_from, stats_.last, [&](const tail_run& run, const tail_node& node) {
+    if (found.size() >= limit) return false;
+    found.push_back(live_record{run.seq_of(node), node.size, node.time});
+    return true;
+  });
   co_return found;
 }
 

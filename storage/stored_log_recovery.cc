@@ -58,7 +58,7 @@ void stored_log::replay_records(const slice& payload) {
       if (record->seq > stats_.last.next()) {
         host_.report.damaged_records += lost_.add(stats_.last.next(), record->seq.prev());
       }
-      tail_.append(record->seq, payload.owner(), payload.bytes().subspan(at, size));
+      tail_.append(record->seq, payload.owner(), payload.bytes().subspan(at, size), record->time);
       stats_.last = record->seq;
     }
     at += size;

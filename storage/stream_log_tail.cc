@@ -27,12 +27,6 @@ size_t record_tail::node_at(const tail_run& run, seq_no seq) {
   return static_cast<size_t>(found - run.nodes.begin());
 }
 
-std::optional<byte_span> record_tail::bytes(seq_no seq) const {
-  const tail_node* node = lookup(seq);
-  if (node == nullptr) return std::nullopt;
-  return runs_[run_at(seq)]->bytes(*node);
-}
-
 void tail_run::let_go(tail_node& node) {
   held_chunk& held = chunks[node.owner];
   if (--held.live == 0) held.chunk = {};
@@ -47,7 +41,7 @@ tail_node* record_tail::look_further(seq_no seq) const {
   return &run.nodes[at];
 }
 
-void record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes) {
+void record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time) {
   WEIR_CHECK(runs_.empty() || runs_.back()->last() < seq);
   bool fits = !runs_.empty() && !runs_.back()->frozen && runs_.back()->nodes.size() < run_nodes_max &&
               seq.raw() - runs_.back()->first.raw() <= std::numeric_limits<uint32_t>::max();
@@ -61,6 +55,7 @@ void record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes) {
   ++run.chunks.back().live;
   tail_node& node = run.nodes.emplace_back();
   node.owner = static_cast<uint32_t>(run.chunks.size() - 1);
+  node.time = time;
   node.offset = static_cast<uint32_t>(bytes.data() - owner->data());
   node.size = static_cast<uint32_t>(bytes.size());
   node.delta = static_cast<uint32_t>(seq.raw() - run.first.raw());
@@ -160,7 +155,7 @@ void record_tail::compact() {
         room = slice(fresh, fresh->data(), fresh->capacity());
       }
       std::memcpy(const_cast<uint8_t*>(room.data()), run->bytes(node).data(), node.size);
-      append(run->seq_of(node), room.owner(), room.bytes().first(node.size));
+      append(run->seq_of(node), room.owner(), room.bytes().first(node.size), node.time);
       tail_node& copy = runs_.back()->nodes.back();
       copy.before = node.before;
       copy.after = node.after;

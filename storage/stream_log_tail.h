@@ -4,16 +4,16 @@
 // Owned by the log. Bytes stay where the journal (or recovery, or an arena) put them; a node is a place in them, its
 // subject's ordinal and its neighbours at the same subject. Nodes lie in runs of bounded length, which hold the chunks
 // of their live nodes, a reference for all nodes in a chunk; a run without live nodes goes. A checkpoint freezes the
-// runs and hands them to the pool lane, which reads chunks, owner, offset, size and delta of their nodes while the
-// shard goes on: of a frozen run the shard changes only links and `removed`.
+// runs and hands them to the pool lane, which reads them while the shard goes on: of a frozen run the shard changes
+// only links and `removed`.
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "storage/bytes.h"
 #include "storage/ids.h"
+#include "storage/time.h"
 
 namespace weir {
 
@@ -22,6 +22,7 @@ struct tail_node {
 
   seq_no before;  // neighbours at the same subject in the tail; 0, or one that has left the tail, if none
   seq_no after;
+  wall_ms time;
   uint32_t owner = none;  // which chunk of the run; none: removed before the run was frozen
   uint32_t offset = 0;    // in the owner's buffer
   uint32_t size = 0;
@@ -58,14 +59,12 @@ class record_tail {
   record_tail& operator=(const record_tail&) = delete;
 
   // Above every sequence in the tail. The bytes lie in the owner's buffer.
-  void append(seq_no seq, const chunk_ref& owner, byte_span bytes);
+  void append(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time);
   // Says which subject a live node has, most often the last; `before` is the live node before it there (one that is not
   // in the tail: none).
   void link(seq_no seq, uint32_t subject, seq_no before);
   // The node of a live sequence; null if it is not here.
   const tail_node* find(seq_no seq) const { return lookup(seq); }
-  // The bytes of a live sequence; nothing if it is not here.
-  std::optional<byte_span> bytes(seq_no seq) const;
   // Takes a live node out of its subject's chain and lets go of its bytes.
   void remove(seq_no seq);
 
