@@ -72,7 +72,7 @@ result<void> journal_impl::start(recovered_journal found) {
   if (!marked) return marked;
   if (found.goes_on) {
     const segment& last = segments_.back();
-    auto opened = disk_.open(last.path, disk::mode::read_write);
+    auto opened = disk_.open(last.path, disk::mode::onwards);
     if (!opened) return opened.err();
     current_file_ = std::make_shared<segment_file>(segment_file{std::move(*opened), false});
     base_ = last.header.base_lsn;
@@ -183,6 +183,7 @@ void journal_impl::roll() {
   offset_ = segment_data_offset;
   limit_ = header.bytes;
   salt_ = header.salt;
+  chunk_at_ += (offset_ - chunk_at_) % chunk_alignment;  // as in next_chunk()
   open_.roll = std::move(order);
 }
 
@@ -195,8 +196,9 @@ void journal_impl::begin_batch() {
 }
 
 void journal_impl::next_chunk(size_t bytes_min) {
-  chunk_ = chunks_.take(bytes_min);
-  chunk_at_ = 0;
+  // An entry lies at the same place in its page in memory and in the file, so that it is written without a copy.
+  chunk_at_ = offset_ % chunk_alignment;
+  chunk_ = chunks_.take(chunk_at_ + bytes_min);
   chunk_end_ = chunk_->capacity();
 }
 
