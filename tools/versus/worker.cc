@@ -217,6 +217,10 @@ void stop_unavailable(const std::string& reason) {
   std::_Exit(unavailable_code);  // other threads may still run
 }
 
+void sleep_until(uint64_t at_ns) {
+  std::this_thread::sleep_until(std::chrono::steady_clock::time_point(std::chrono::nanoseconds(at_ns)));
+}
+
 publish_share::publish_share(const versus_options& options, uint32_t publisher)
     : stamper_(publisher, options.size),
       window_(std::max<uint64_t>(1, options.in_flight / options.connections)),

@@ -133,6 +133,9 @@ class consumer_link {
   virtual void run(consume_share& share) = 0;
 };
 
+// For who has nothing else to wait for.
+void sleep_until(uint64_t at_ns);
+
 // How long a consumer waits for messages before it looks whether it is over.
 inline constexpr unsigned wait_ms_max = 200;
 // Long enough that nothing comes twice, however slow the machine.
