@@ -49,12 +49,18 @@ struct both_timelines {
   }
 };
 
-svg_line rate_line(const char* name, const char* colour, const timeline& of, const both_timelines& both) {
-  svg_line made{name, colour, false, {}};
-  for (size_t n = 0; n < of.slots().size(); ++n) {
-    const double left_s = both.seconds - static_cast<double>(n) * both.slot_s;
-    const double span_s = std::clamp(left_s, both.slot_s / 100, both.slot_s);  // the last slot is shorter
-    made.values.emplace_back(static_cast<double>(of.slots()[n].latency_ns.count()) / span_s);
+// The last slot is shorter than the others; when it is too short for a rate of its own, it counts with the one before.
+svg_line rate_line(const char* name, const char* colour, bool dashed, const timeline& of, const both_timelines& both) {
+  svg_line made{name, colour, dashed, {}};
+  const auto& slots = of.slots();
+  const auto end_of = [&](size_t n) { return std::min(both.seconds, static_cast<double>(n + 1) * both.slot_s); };
+  for (size_t n = 0; n < slots.size(); ++n) {
+    const double begins_s = static_cast<double>(n) * both.slot_s;
+    const bool takes_next = n + 2 == slots.size() && end_of(n + 1) - end_of(n) < both.slot_s / 2;
+    const uint64_t count = slots[n].latency_ns.count() + (takes_next ? slots[n + 1].latency_ns.count() : 0);
+    const double span_s = std::max(end_of(takes_next ? n + 1 : n) - begins_s, both.slot_s / 100);
+    made.values.emplace_back(static_cast<double>(count) / span_s);
+    if (takes_next) break;
   }
   return made;
 }
@@ -107,8 +113,8 @@ std::string svg_plot(const publisher_options& options, const run_totals& totals)
   const both_timelines both(totals);
   svg_panel rates{"Throughput", "messages per second", false, false, {}};
   svg_panel latencies{"Latency", "time, logarithmic", true, true, {}};
-  rates.lines.push_back(rate_line("acknowledged", published_colour, both.published, both));
-  if (totals.consumer) rates.lines.push_back(rate_line("delivered", consumed_colour, both.consumed, both));
+  rates.lines.push_back(rate_line("acknowledged", published_colour, false, both.published, both));
+  if (totals.consumer) rates.lines.push_back(rate_line("delivered", consumed_colour, true, both.consumed, both));
   for (const percentile_line& each : percentile_lines) {
     latencies.lines.push_back(
         latency_line(fmt::format("to ack, {}", each.name), each.to_ack, false, both.published, each.percent));

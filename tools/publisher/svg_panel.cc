@@ -175,9 +175,9 @@ std::string svg_text(double x, double y, const std::string& words, double size, 
 }
 
 std::string short_number(double value) {
-  if (value >= 1e6) return fmt::format("{:.4g}M", value / 1e6);
-  if (value >= 1e3) return fmt::format("{:.4g}k", value / 1e3);
-  return fmt::format("{:.4g}", value);
+  if (value >= 999.5e3) return fmt::format("{:.3g}M", value / 1e6);
+  if (value >= 999.5) return fmt::format("{:.3g}k", value / 1e3);
+  return fmt::format("{:.3g}", value);
 }
 
 std::string short_time(double ns) {
