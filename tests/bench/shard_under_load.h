@@ -78,7 +78,8 @@ class shard_under_load {
   };
   struct cost {
     double seconds = 0;
-    double cpu_seconds = 0;  // of all threads
+    double cpu_seconds = 0;    // of all threads
+    double shard_seconds = 0;  // of that, of the calling one: the shard's
   };
   cost publish(const work& wanted);
   // Until nothing is under way.
