@@ -122,7 +122,7 @@ result<block_ref> block_writer::finish(bool seal, bool salvaged) {
   info.stream = made_.stream;
   info.marker = length();
   info.previous = made_.parts.empty() ? 0 : made_.parts.back()->info.trailer();
-  buffer_ += builder_.encode(info);
+  builder_.encode(info, buffer_);
   auto written = write_out();
   if (!written) return written.err();
   auto synced = to_->sync();

@@ -25,27 +25,32 @@ class part_builder {
   std::string_view subject_of(size_t row) const { return name(rows_[row].slot); }
   const block_row& row(size_t at) const { return rows_[at]; }
 
-  // Marker, index pages and trailer. The caller fills in flags, level, stream, marker and previous; the rest is set.
-  std::string encode(part_info& info) const;
+  // Appends marker, index pages and trailer. The caller fills in flags, level, stream, marker and previous; the rest is
+  // set.
+  void encode(part_info& info, std::string& to) const;
   std::vector<seq_no> group_first() const;
 
  private:
-  struct place {  // of a name
-    uint32_t offset;
-    uint32_t length;
+  struct entry {
+    uint32_t name_offset;
+    uint32_t name_length;
+    uint32_t count;
+    uint32_t first;  // row
+    uint32_t last;
   };
 
   std::string_view name(uint32_t slot) const {
-    return std::string_view(names_).substr(places_[slot].offset, places_[slot].length);
+    return std::string_view(names_).substr(subjects_[slot].name_offset, subjects_[slot].name_length);
   }
-  uint32_t slot_of(std::string_view subject);
+  uint32_t slot_of(std::string_view name);
   void grow();
-  std::vector<block_slot> slots() const;
-  std::string content(const std::vector<block_slot>& slots) const;
+  void describe(part_info& info) const;
+  std::vector<uint32_t> postings() const;
+  void encode_content(class page_writer& to) const;
 
   seq_no base_;
   std::vector<block_row> rows_;
-  std::vector<place> places_;    // by slot
+  std::vector<entry> subjects_;  // by slot
   std::string names_;            // of all slots, in their order
   std::vector<uint64_t> table_;  // open addressing: hash << 32 | slot + 1; 0 is free
 };
