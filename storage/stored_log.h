@@ -179,11 +179,11 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   interval_set suspect_;           // live, and damaged when last read
   subject_index index_;
 
-  interval_set pending_;                 // removed and settled, not yet accounted
-  std::vector<uint32_t> stale_;          // subjects that may have a stale first or last
-  uint64_t stale_lines_ = 0;             // how many such ends there are
-  uint32_t hint_ = subject_index::none;  // subject appended last
-  std::vector<known_record> known_;      // in order
+  interval_set pending_;                          // removed and settled, not yet accounted
+  std::vector<uint32_t> stale_;                   // subjects that may have a stale first or last
+  uint64_t stale_lines_ = 0;                      // how many such ends there are
+  uint32_t hint_ = subject_index::none;           // subject appended last
+  std::vector<known_record> known_;               // in order
   std::vector<subject_index::ordinal> ordinals_;  // of a run; kept for its memory
   bool accounting_ = false;
   std::vector<std::coroutine_handle<>> accounts_waiters_;
