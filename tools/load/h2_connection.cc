@@ -7,6 +7,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -24,8 +25,8 @@ constexpr size_t frame_header_bytes = 9;
 constexpr size_t grpc_prefix_bytes = 5;
 constexpr size_t frame_payload_max = 16384;
 
-constexpr size_t streams_ring = 1u << 13;
 constexpr size_t input_bytes = 256u << 10;
+constexpr size_t input_bytes_min = 2 * (frame_payload_max + frame_header_bytes);
 constexpr uint32_t receive_window = 16u << 20;
 constexpr int silence_s_max = 60;
 
@@ -59,8 +60,11 @@ void call_sink::streamed(uint64_t, byte_span) {
   stop_bench("a streaming answer nobody waits for");
 }
 
-h2_connection::h2_connection(const std::string& target)
-    : authority_(target), socket_(connect_to(target)), input_(input_bytes), streams_(streams_ring) {
+h2_connection::h2_connection(const std::string& target, size_t calls_max)
+    : authority_(target),
+      socket_(connect_to(target)),
+      input_(calls_max < calls_max_usual ? input_bytes_min : input_bytes),
+      streams_(calls_max) {
   output_ = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   put_frame_header(6, frame_settings, 0, 0);
   output_.push_back(0);
@@ -76,7 +80,7 @@ h2_connection::~h2_connection() {
 }
 
 h2_connection::stream& h2_connection::at(uint32_t id) {
-  return streams_[(id / 2) % streams_ring];
+  return streams_[(id / 2) % streams_.size()];
 }
 
 void h2_connection::put_u32(uint32_t value) {
@@ -90,17 +94,17 @@ void h2_connection::put_frame_header(size_t size, uint8_t type, uint8_t flags, u
   put_u32(id);
 }
 
-bool h2_connection::start(std::string_view path, byte_span message, uint64_t tag) {
-  size_t body = grpc_prefix_bytes + message.size();
-  if (body > frame_payload_max) stop_bench("a benchmark request must fit one HTTP/2 frame");
-  if (static_cast<int64_t>(body) > stream_window_) stop_bench("the server's stream window is below one request");
+// Sends the headers of a call; null if it cannot be started now.
+h2_connection::stream* h2_connection::open_stream(std::string_view path, uint64_t tag, size_t body_bytes) {
   stream& fresh = at(next_id_);
-  if (static_cast<int64_t>(body) > send_window_ || fresh.id != 0 || open_ >= streams_max_) return false;
+  if (static_cast<int64_t>(body_bytes) > send_window_ || fresh.id != 0 || open_ >= streams_max_) return nullptr;
   fresh.id = next_id_;
   fresh.tag = tag;
   fresh.grpc_status = -1;
   fresh.streaming = false;
   fresh.unacknowledged = 0;
+  fresh.send_window = stream_window_;
+  fresh.unsent.clear();
   fresh.response.clear();
   fresh.status_message.clear();
   if (path != block_path_ || block_inserted_ != encoder_.inserted()) {
@@ -113,14 +117,70 @@ bool h2_connection::start(std::string_view path, byte_span message, uint64_t tag
   }
   put_frame_header(block_.size(), frame_headers, flag_end_headers, next_id_);
   output_.append(block_);
-  put_frame_header(body, frame_data, flag_end_stream, next_id_);
+  next_id_ += 2;
+  ++open_;
+  return &fresh;
+}
+
+bool h2_connection::start(std::string_view path, byte_span message, uint64_t tag) {
+  size_t body = grpc_prefix_bytes + message.size();
+  if (body > frame_payload_max) stop_bench("a benchmark request must fit one HTTP/2 frame");
+  if (static_cast<int64_t>(body) > stream_window_) stop_bench("the server's stream window is below one request");
+  const stream* fresh = open_stream(path, tag, body);
+  if (fresh == nullptr) return false;
+  put_frame_header(body, frame_data, flag_end_stream, fresh->id);
   output_.push_back(0);
   put_u32(static_cast<uint32_t>(message.size()));
   output_.append(as_text(message));
   send_window_ -= static_cast<int64_t>(body);
-  next_id_ += 2;
-  ++open_;
   return true;
+}
+
+uint32_t h2_connection::start_bidirectional(std::string_view path, uint64_t tag) {
+  stream* fresh = open_stream(path, tag, 0);
+  if (fresh == nullptr) return 0;
+  fresh->streaming = true;
+  bidirectional_.push_back(fresh->id);
+  return fresh->id;
+}
+
+void h2_connection::send(uint32_t call, byte_span message) {
+  stream& to = at(call);
+  if (to.id != call) stop_bench("a request of a call that is not open");
+  to.unsent.push_back(0);
+  for (int shift = 24; shift >= 0; shift -= 8) to.unsent.push_back(static_cast<char>(message.size() >> shift));
+  to.unsent.append(as_text(message));
+  send_waiting(to);
+}
+
+void h2_connection::send_waiting(stream& to) {
+  size_t sent = 0;
+  while (sent < to.unsent.size()) {
+    const int64_t window = std::min({to.send_window, send_window_, static_cast<int64_t>(frame_payload_max)});
+    if (window <= 0) break;
+    const size_t size = std::min(static_cast<size_t>(window), to.unsent.size() - sent);
+    put_frame_header(size, frame_data, 0, to.id);
+    output_.append(to.unsent, sent, size);
+    to.send_window -= static_cast<int64_t>(size);
+    send_window_ -= static_cast<int64_t>(size);
+    sent += size;
+  }
+  to.unsent.erase(0, sent);
+}
+
+// The peer takes so many bytes more: of one call, or (0) of all.
+void h2_connection::widen(uint32_t id, uint32_t bytes) {
+  if (id == 0) {
+    send_window_ += bytes;
+    for (uint32_t call : bidirectional_) {
+      if (at(call).id == call) send_waiting(at(call));
+    }
+    return;
+  }
+  stream& to = at(id);
+  if (to.id != id) return;
+  to.send_window += bytes;
+  send_waiting(to);
 }
 
 bool h2_connection::start_streaming(std::string_view path, byte_span message, uint64_t tag) {
@@ -181,7 +241,7 @@ void h2_connection::handle(const frame& got, call_sink& sink) {
     case frame_settings:
       return on_settings(got);
     case frame_window_update:
-      if (got.id == 0 && got.payload.size() == 4) send_window_ += get_u32(bytes) & 0x7fffffff;
+      if (got.payload.size() == 4) widen(got.id, get_u32(bytes) & 0x7fffffff);
       return;
     case frame_ping:
       if ((got.flags & flag_ack) != 0) return;
@@ -252,7 +312,12 @@ void h2_connection::on_settings(const frame& got) {
   for (size_t n = 0; n + 6 <= got.payload.size(); n += 6) {
     const uint8_t* pair = got.payload.data() + n;
     int setting = pair[0] << 8 | pair[1];
-    if (setting == setting_initial_window) stream_window_ = get_u32(pair + 2);
+    if (setting == setting_initial_window) {
+      const int64_t now = get_u32(pair + 2);
+      for (stream& each : streams_) each.send_window += now - stream_window_;
+      stream_window_ = now;
+      widen(0, 0);
+    }
     if (setting == setting_streams_max) streams_max_ = get_u32(pair + 2);
   }
   put_frame_header(0, frame_settings, flag_ack, 0);

@@ -1,5 +1,5 @@
-// A gRPC client's side of one HTTP/2 connection, for benchmarks: unary and server-streaming calls over one blocking TCP
-// socket.
+// A gRPC client's side of one HTTP/2 connection, for benchmarks: unary, server-streaming and bidirectional calls over
+// one blocking TCP socket.
 //
 // Why not gRPC's own client: it takes more processor time a call than the server under test, so on a machine that both
 // share it would measure itself. This one costs a few microseconds a call. Clear text only; no Huffman, no
@@ -39,8 +39,9 @@ class call_sink {
 
 class h2_connection {
  public:
-  // HOST:PORT, numeric. Connects and completes the HTTP/2 preface.
-  explicit h2_connection(const std::string& target);
+  static constexpr size_t calls_max_usual = 1u << 13;
+  // HOST:PORT, numeric. Connects and sends the HTTP/2 preface. With few calls at a time it takes little memory.
+  explicit h2_connection(const std::string& target, size_t calls_max = calls_max_usual);
   ~h2_connection();
   h2_connection(const h2_connection&) = delete;
 
@@ -49,6 +50,12 @@ class h2_connection {
   bool start(std::string_view path, byte_span message, uint64_t tag);
   // The same for a call whose answers come one by one; done() ends it, without a response.
   bool start_streaming(std::string_view path, byte_span message, uint64_t tag);
+  // The same for a call whose requests come one by one too; returns its number for send(), 0 if it cannot be started
+  // now. The call stays open: the client ends it by going away.
+  uint32_t start_bidirectional(std::string_view path, uint64_t tag);
+  // The next request of such a call. What flow control does not let out waits here.
+  void send(uint32_t call, byte_span message);
+  size_t unsent(uint32_t call) { return at(call).unsent.size(); }
   // Writes the output, all of it.
   void flush();
   // Waits for one read's worth of bytes and tells the sink of every call that ended in it, who may start() new ones.
@@ -64,6 +71,8 @@ class h2_connection {
     int grpc_status = -1;
     bool streaming = false;
     size_t unacknowledged = 0;  // received data not given back to the stream's window; streaming only
+    int64_t send_window = 0;    // bidirectional only
+    std::string unsent;         // the same
     std::string response;       // of a streaming call: a message whose end has not come
     std::string status_message;
   };
@@ -75,6 +84,9 @@ class h2_connection {
   };
 
   stream& at(uint32_t id);
+  stream* open_stream(std::string_view path, uint64_t tag, size_t body_bytes);
+  void send_waiting(stream& to);
+  void widen(uint32_t id, uint32_t bytes);
   void put_frame_header(size_t size, uint8_t type, uint8_t flags, uint32_t id);
   void put_u32(uint32_t value);
   bool take_frame(size_t& offset, frame& out) const;
@@ -94,6 +106,7 @@ class h2_connection {
   std::vector<uint8_t> input_;
   size_t input_size_ = 0;
   std::vector<stream> streams_;  // by id; a ring
+  std::vector<uint32_t> bidirectional_;
   uint32_t next_id_ = 1;
   size_t open_ = 0;
   int64_t send_window_ = 65535;
