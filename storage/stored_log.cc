@@ -50,20 +50,21 @@ stored_log::appended stored_log::append(const record_fields& fields, uint64_t ep
   appended done{stats_.last.next(), lsn()};
   if (options_.ephemeral) {
     const slice bytes = encode_in_arena(fields, done.seq, epoch);
-    place_appended(done.seq, bytes.owner(), bytes.bytes(), fields.subject);
+    place_appended(done.seq, bytes.owner(), bytes.bytes(), ordinal_of(fields.subject));
   } else {
     const size_t size = record_size(fields, done.seq);
     const journal::reserved room = host_.entries->reserve(entry_kind::records, id_, size);
     encode_record(room.payload, fields, done.seq, epoch);
     done.end = host_.entries->seal();
-    place_appended(done.seq, room.owner, {room.payload, size}, fields.subject);
+    place_appended(done.seq, room.owner, {room.payload, size}, ordinal_of(fields.subject));
   }
   show_when_safe(done.seq, done.end);
   return done;
 }
 
 // Inlined into both callers.
-inline void stored_log::place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, std::string_view subject) {
+inline void stored_log::place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes,
+                                       subject_index::ordinal subject) {
   tail_.append(seq, owner, bytes);
   if (stats_.count == 0) stats_.first = seq;
   stats_.last = seq;
@@ -98,11 +99,12 @@ stored_log::appended stored_log::append_run(const std::vector<record_fields>& ru
   }
   const size_t bytes = run_bytes(run);
   const journal::reserved room = host_.entries->reserve(entry_kind::records, id_, bytes);
+  index_.find_or_add(run, ordinals_);
   seq_no seq = first;
   uint8_t* at = room.payload;
-  for (const record_fields& fields : run) {
-    const size_t size = encode_record(at, fields, seq, epoch);
-    place_appended(seq, room.owner, {at, size}, fields.subject);
+  for (size_t i = 0; i < run.size(); ++i) {
+    const size_t size = encode_record(at, run[i], seq, epoch);
+    place_appended(seq, room.owner, {at, size}, ordinals_[i]);
     at += size;
     seq = seq.next();
   }
@@ -112,12 +114,16 @@ stored_log::appended stored_log::append_run(const std::vector<record_fields>& ru
   return appended{first, end};
 }
 
-// The record is in the tail already.
-void stored_log::index_append(seq_no seq, uint32_t bytes, std::string_view subject) {
+subject_index::ordinal stored_log::ordinal_of(std::string_view subject) {
   if (hint_ == subject_index::none || index_.at(hint_).name != subject) hint_ = index_.find_or_add(subject);
-  subject_index::line& line = index_.at(hint_);
+  return hint_;
+}
+
+// The record is in the tail already.
+void stored_log::index_append(seq_no seq, uint32_t bytes, subject_index::ordinal subject) {
+  subject_index::line& line = index_.at(subject);
   const bool chained = line.count > 0 && !line.last_stale && line.last > settled_;
-  tail_.link(seq, hint_, chained ? line.last : seq_no());
+  tail_.link(seq, subject, chained ? line.last : seq_no());
   if (line.count++ == 0) {
     line.first = seq;
     line.first_bytes = bytes;

@@ -27,8 +27,8 @@ constexpr size_t grpc_prefix_bytes = 5;
 constexpr size_t goaway_head_bytes = 8;
 constexpr size_t frame_payload_max = 16384;
 
-constexpr size_t streams_ring = 1u << 13;
 constexpr size_t input_bytes = 256u << 10;
+constexpr size_t input_bytes_min = 2 * (frame_payload_max + frame_header_bytes);
 constexpr uint32_t receive_window = 16u << 20;
 constexpr int silence_s_max = 60;
 
@@ -91,13 +91,17 @@ void call_sink::broken(const std::string& why) {
 result<std::unique_ptr<h2_connection>> h2_connection::connect(const std::string& target) {
   result<int> made = connect_to(target);
   if (!made) return made.err();
-  return std::unique_ptr<h2_connection>(new h2_connection(target, *made));
+  return std::unique_ptr<h2_connection>(new h2_connection(target, *made, calls_max_usual));
 }
 
-h2_connection::h2_connection(const std::string& target) : h2_connection(target, connect_or_stop(target)) {}
+h2_connection::h2_connection(const std::string& target, size_t calls_max)
+    : h2_connection(target, connect_or_stop(target), calls_max) {}
 
-h2_connection::h2_connection(const std::string& target, int socket)
-    : authority_(target), socket_(socket), input_(input_bytes), streams_(streams_ring) {
+h2_connection::h2_connection(const std::string& target, int socket, size_t calls_max)
+    : authority_(target),
+      socket_(socket),
+      input_(calls_max < calls_max_usual ? input_bytes_min : input_bytes),
+      streams_(calls_max) {
   output_ = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
   put_frame_header(6, frame_settings, 0, 0);
   output_.push_back(0);
@@ -113,11 +117,11 @@ h2_connection::~h2_connection() {
 }
 
 h2_connection::stream& h2_connection::at(uint32_t id) {
-  return streams_[(id / 2) % streams_ring];
+  return streams_[(id / 2) % streams_.size()];
 }
 
 const h2_connection::stream& h2_connection::at(uint32_t id) const {
-  return streams_[(id / 2) % streams_ring];
+  return streams_[(id / 2) % streams_.size()];
 }
 
 void h2_connection::break_off(const std::string& why) {
@@ -144,7 +148,7 @@ h2_connection::stream& h2_connection::begin(std::string_view path, uint64_t tag)
   fresh.streaming = false;
   fresh.unacknowledged = 0;
   fresh.send_window = stream_window_;
-  fresh.held_back.clear();
+  fresh.unsent.clear();
   fresh.response.clear();
   fresh.status_message.clear();
   if (path != block_path_ || block_inserted_ != encoder_.inserted()) {
@@ -183,11 +187,11 @@ bool h2_connection::start_streaming(std::string_view path, byte_span message, ui
   return true;
 }
 
-uint32_t h2_connection::open(std::string_view path, uint64_t tag) {
+uint32_t h2_connection::start_bidirectional(std::string_view path, uint64_t tag) {
   if (at(next_id_).id != 0 || open_ >= streams_max_) return 0;
   stream& fresh = begin(path, tag);
   fresh.streaming = true;
-  opened_.push_back(fresh.id);
+  bidirectional_.push_back(fresh.id);
   return fresh.id;
 }
 
@@ -198,19 +202,19 @@ void h2_connection::send(uint32_t call, byte_span message) {
   const char head[] = {0, static_cast<char>(size >> 24), static_cast<char>(size >> 16), static_cast<char>(size >> 8),
                        static_cast<char>(size)};
   std::string_view prefix(head, grpc_prefix_bytes);
-  size_t sent = to.held_back.empty() ? put_data(to, prefix, message) : 0;
-  if (sent < prefix.size()) to.held_back.append(prefix.substr(sent));
-  to.held_back.append(as_text(message.subspan(sent > prefix.size() ? sent - prefix.size() : 0)));
+  size_t sent = to.unsent.empty() ? put_data(to, prefix, message) : 0;
+  if (sent < prefix.size()) to.unsent.append(prefix.substr(sent));
+  to.unsent.append(as_text(message.subspan(sent > prefix.size() ? sent - prefix.size() : 0)));
 }
 
 void h2_connection::end_sending(uint32_t call) {
   if (at(call).id != call) return;
-  WEIR_CHECK(at(call).held_back.empty());
+  WEIR_CHECK(at(call).unsent.empty());
   put_frame_header(0, frame_data, flag_end_stream, call);
 }
 
-size_t h2_connection::held_back(uint32_t call) const {
-  return at(call).id == call ? at(call).held_back.size() : 0;
+size_t h2_connection::unsent(uint32_t call) const {
+  return at(call).id == call ? at(call).unsent.size() : 0;
 }
 
 // As much of head and body as both windows allow; returns how many bytes that is.
@@ -232,9 +236,9 @@ size_t h2_connection::put_data(stream& to, std::string_view head, byte_span body
   }
 }
 
-void h2_connection::send_held_back(stream& to) {
-  if (to.held_back.empty()) return;
-  to.held_back.erase(0, put_data(to, {}, as_bytes(to.held_back)));
+void h2_connection::send_unsent(stream& to) {
+  if (to.unsent.empty()) return;
+  to.unsent.erase(0, put_data(to, {}, as_bytes(to.unsent)));
 }
 
 void h2_connection::flush() {
@@ -389,9 +393,9 @@ void h2_connection::on_settings(const frame& got) {
     if (setting != setting_initial_window) continue;
     int64_t change = static_cast<int64_t>(get_u32(pair + 2)) - stream_window_;
     stream_window_ += change;
-    for (uint32_t call : opened_) {
+    for (uint32_t call : bidirectional_) {
       at(call).send_window += change;
-      send_held_back(at(call));
+      send_unsent(at(call));
     }
   }
   put_frame_header(0, frame_settings, flag_ack, 0);
@@ -402,17 +406,17 @@ void h2_connection::on_window_update(const frame& got) {
   int64_t more = get_u32(got.payload.data()) & 0x7fffffff;
   if (got.id == 0) {
     send_window_ += more;
-    for (uint32_t call : opened_) send_held_back(at(call));
+    for (uint32_t call : bidirectional_) send_unsent(at(call));
   } else if (stream& to = at(got.id); to.id == got.id) {
     to.send_window += more;
-    send_held_back(to);
+    send_unsent(to);
   }
 }
 
 void h2_connection::end(stream& ended, call_sink& sink) {
-  std::erase(opened_, ended.id);
+  std::erase(bidirectional_, ended.id);
   ended.id = 0;
-  ended.held_back.clear();
+  ended.unsent.clear();
   --open_;
   byte_span response = as_bytes(ended.response);
   bool framed = response.size() >= grpc_prefix_bytes;

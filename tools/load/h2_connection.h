@@ -44,10 +44,12 @@ class call_sink {
 
 class h2_connection {
  public:
+  static constexpr size_t calls_max_usual = 1u << 13;
+
   // To HOST:PORT. Fails with unavailable.
   static result<std::unique_ptr<h2_connection>> connect(const std::string& target);
-  // The same; a failure ends the program.
-  explicit h2_connection(const std::string& target);
+  // The same; a failure ends the program. With few calls at a time it takes little memory.
+  explicit h2_connection(const std::string& target, size_t calls_max = calls_max_usual);
   ~h2_connection();
   h2_connection(const h2_connection&) = delete;
 
@@ -56,14 +58,16 @@ class h2_connection {
   bool start(std::string_view path, byte_span message, uint64_t tag);
   // The same for a call whose answers come one by one; done() ends it, without a response.
   bool start_streaming(std::string_view path, byte_span message, uint64_t tag);
-  // Opens a call on which both sides send messages; returns its id, 0 if the peer allows no further call.
-  uint32_t open(std::string_view path, uint64_t tag);
-  // Puts a message into the output; what flow control holds back follows by itself.
+  // The same for a call whose requests come one by one too; returns its number for send(), 0 if it cannot be started
+  // now.
+  uint32_t start_bidirectional(std::string_view path, uint64_t tag);
+  // The next request of such a call. What flow control does not let out waits here, and follows by itself. Of a call
+  // that has ended: nothing.
   void send(uint32_t call, byte_span message);
-  // Nothing follows on this call, of which nothing may be held back.
+  // Bytes of it that wait here.
+  size_t unsent(uint32_t call) const;
+  // Nothing follows on this call; nothing of it may be unsent. Without it, it ends when the client goes away.
   void end_sending(uint32_t call);
-  // Bytes of the call that flow control holds back.
-  size_t held_back(uint32_t call) const;
   // Writes the output, all of it.
   void flush();
   // Waits for one read's worth of bytes and tells the sink of every call that ended in it, who may start() new ones.
@@ -87,8 +91,8 @@ class h2_connection {
     int grpc_status = -1;
     bool streaming = false;
     size_t unacknowledged = 0;  // received data not given back to the stream's window; streaming only
-    int64_t send_window = 0;    // of a call made by open()
-    std::string held_back;      // what follows when a window opens
+    int64_t send_window = 0;    // bidirectional only
+    std::string unsent;         // the same
     std::string response;       // of a streaming call: a message whose end has not come
     std::string status_message;
   };
@@ -99,14 +103,14 @@ class h2_connection {
     byte_span payload;
   };
 
-  h2_connection(const std::string& target, int socket);
+  h2_connection(const std::string& target, int socket, size_t calls_max);
   stream& at(uint32_t id);
   const stream& at(uint32_t id) const;
   stream& begin(std::string_view path, uint64_t tag);
   void put_frame_header(size_t size, uint8_t type, uint8_t flags, uint32_t id);
   void put_u32(uint32_t value);
   size_t put_data(stream& to, std::string_view head, byte_span body);
-  void send_held_back(stream& to);
+  void send_unsent(stream& to);
   void write_output(int flags);
   void read_input(int flags, call_sink& sink);
   void break_off(const std::string& why);
@@ -137,9 +141,9 @@ class h2_connection {
   int64_t send_window_ = 65535;
   int64_t stream_window_ = 65535;
   size_t streams_max_ = SIZE_MAX;
-  size_t unacknowledged_ = 0;     // received data not given back to the peer's window
-  std::vector<uint32_t> opened_;  // calls made by open() that have not ended
-  std::string block_;             // the last request's headers, good for the next of the same path
+  size_t unacknowledged_ = 0;            // received data not given back to the peer's window
+  std::vector<uint32_t> bidirectional_;  // such calls that have not ended
+  std::string block_;                    // the last request's headers, good for the next of the same path
   std::string block_path_;
   uint32_t block_inserted_ = 0;
 };

@@ -46,12 +46,12 @@ batch_lane::batch_lane(std::unique_ptr<h2_connection> over, const publisher_opti
       streams_(stream_names(options)),
       frame_bytes_max_(first_frame_bytes_max),
       frame_records_max_(options.batch) {
-  call_ = over_->open(path, 0);
+  call_ = over_->start_bidirectional(path, 0);
   if (call_ == 0) give_up("UNAVAILABLE", "the server allows no call on this connection");
 }
 
 bool batch_lane::has_room() const {
-  return !over_with_ && !ending_ && over_->held_back(call_) == 0 && in_flight_.size() < frames_max_ &&
+  return !over_with_ && !ending_ && over_->unsent(call_) == 0 && in_flight_.size() < frames_max_ &&
          (in_flight_.empty() || bytes_in_flight_ + frame_bytes_.size() <= bytes_max_);
 }
 

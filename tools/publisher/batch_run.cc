@@ -52,6 +52,7 @@ void batch_run::go() {
   wait_for_answers();
   end_lanes();
   counts_.totals().sent = feed_.fed();
+  counts_.totals().overdue = feed_.overdue();
 }
 
 // The next lane in turn that has room; null: none.

@@ -24,7 +24,7 @@ class lane_consumer final : public consumer_link {
 
   void begin() override {
     for (size_t n = 0; n < calls_.size(); ++n) {
-      calls_[n].id = over().open(path, n);
+      calls_[n].id = over().start_bidirectional(path, n);
       if (calls_[n].id == 0) return fail_with("the server allows no further call on a connection");
       std::string request;
       put_text_field(stream_field, calls_[n].of.name, request);

@@ -59,6 +59,7 @@ void publish_run::go() {
   }
   wait_for_answers();
   counts_.totals().sent = feed_.fed();
+  counts_.totals().overdue = feed_.overdue();
 }
 
 void publish_run::wait_for_answers() {

@@ -26,11 +26,11 @@ class lane_call : private call_sink {
 
  protected:
   void begin() {
-    call_ = connection_.open(path_, 0);
+    call_ = connection_.start_bidirectional(path_, 0);
     if (call_ == 0) stop_bench("the server gives no room for a call");
   }
   // False: flow control wants no more for now.
-  bool may_send() const { return connection_.held_back(call_) == 0; }
+  bool may_send() const { return connection_.unsent(call_) == 0; }
   void send(byte_span message) { connection_.send(call_, message); }
   // Sends and receives; returns when something came, or when it is time.
   void turn(uint64_t until_ns) { h2_turn(peers_, until_ns); }
