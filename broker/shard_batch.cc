@@ -169,7 +169,8 @@ task<result<lsn>> shard_impl::batch_safe(durability level, lsn end) {
   const request_count::guard inside(requests_);
   auto safe = co_await stored(level, end);
   if (!safe) co_return safe.err();
-  co_return level <= durability::written ? journal_of().written_end() : journal_of().durable_end();
+  if (level == durability::memory) co_return end;
+  co_return level == durability::written ? journal_of().written_end() : journal_of().durable_end();
 }
 
 }  // namespace weir

@@ -1,10 +1,8 @@
 #include "storage/block_writer.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "storage/block_reader.h"
-#include "storage/crc32c.h"
 
 namespace weir {
 
@@ -17,13 +15,6 @@ constexpr size_t write_bytes = 1 << 20;
 constexpr size_t direct_bytes_min = 8 << 10;
 // So many parts of one level are merged into one of the next: each row's index entry is written again once a level.
 constexpr size_t fan_in = 8;
-
-void append_page(std::string& to, std::string_view content) {
-  to.append(content);
-  uint8_t crc[4];
-  store_le<uint32_t>(crc, crc32c(as_bytes(content)));
-  to.append(as_text(crc));
-}
 
 // How many of the last parts the new one takes over, and its level.
 std::pair<size_t, uint32_t> to_absorb(const std::vector<std::shared_ptr<const block_part>>& parts, bool all) {
@@ -41,118 +32,6 @@ std::pair<size_t, uint32_t> to_absorb(const std::vector<std::shared_ptr<const bl
 }
 
 }  // namespace
-
-uint32_t part_builder::slot_of(std::string_view subject) {
-  if (!rows_.empty() && names_[rows_.back().slot] == subject) return rows_.back().slot;
-  auto found = slots_by_name_.find(subject);
-  if (found != slots_by_name_.end()) return found->second;
-  auto slot = static_cast<uint32_t>(names_.size());
-  names_.emplace_back(subject);
-  slots_by_name_.emplace(names_.back(), slot);
-  name_bytes_ += subject.size();
-  return slot;
-}
-
-void part_builder::add(seq_no seq, uint64_t offset, size_t length, std::string_view subject, wall_ms time) {
-  WEIR_CHECK(rows_.empty() || rows_.back().seq < seq);
-  uint32_t slot = slot_of(subject);
-  rows_.push_back(block_row{seq, static_cast<uint32_t>(offset), static_cast<uint32_t>(length), slot, time});
-}
-
-std::vector<block_slot> part_builder::slots() const {
-  std::vector<block_slot> slots(names_.size());
-  for (const block_row& row : rows_) {
-    block_slot& slot = slots[row.slot];
-    if (slot.count++ == 0) slot.first = row.seq;
-    slot.last = row.seq;
-    slot.last_length = row.length;
-  }
-  uint32_t postings = 0;
-  uint32_t names = 0;
-  for (size_t i = 0; i < slots.size(); ++i) {
-    slots[i].hash = subject_hash(names_[i]);
-    slots[i].postings = postings;
-    slots[i].name_offset = names;
-    slots[i].name_length = static_cast<uint32_t>(names_[i].size());
-    postings += slots[i].count;
-    names += slots[i].name_length;
-  }
-  return slots;
-}
-
-std::vector<seq_no> part_builder::group_first() const {
-  std::vector<seq_no> first;
-  for (size_t i = 0; i < rows_.size(); i += group_rows) first.push_back(rows_[i].seq);
-  return first;
-}
-
-std::string part_builder::content(const std::vector<block_slot>& slots) const {
-  size_t groups = (rows_.size() + group_rows - 1) / group_rows;
-  std::string bytes(
-      rows_.size() * (row_bytes + posting_bytes) + slots.size() * (lookup_bytes + slot_bytes) + groups * group_bytes,
-      '\0');
-  auto* to = reinterpret_cast<uint8_t*>(bytes.data());
-  for (const block_row& row : rows_) {
-    encode_row(to, row, base_);
-    to += row_bytes;
-  }
-  std::vector<uint32_t> next(slots.size());
-  for (size_t i = 0; i < slots.size(); ++i) next[i] = slots[i].postings;
-  for (size_t i = 0; i < rows_.size(); ++i) {
-    store_le<uint32_t>(to + posting_bytes * next[rows_[i].slot]++, static_cast<uint32_t>(i));
-  }
-  to += posting_bytes * rows_.size();
-  std::vector<uint32_t> order(slots.size());
-  std::iota(order.begin(), order.end(), 0u);
-  std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return slots[a].hash < slots[b].hash; });
-  for (uint32_t slot : order) {
-    store_le<uint32_t>(to, slots[slot].hash);
-    store_le<uint32_t>(to + 4, slot);
-    to += lookup_bytes;
-  }
-  for (size_t i = 0; i < rows_.size(); i += group_rows) {
-    store_le<uint32_t>(to, static_cast<uint32_t>(rows_[i].seq.raw() - base_.raw()));
-    to += group_bytes;
-  }
-  for (const block_slot& slot : slots) {
-    encode_slot(to, slot, base_);
-    to += slot_bytes;
-  }
-  for (const std::string& name : names_) bytes += name;
-  return bytes;
-}
-
-std::string part_builder::encode(part_info& info) const {
-  WEIR_CHECK(!rows_.empty());
-  std::vector<block_slot> all = slots();
-  info.base = base_;
-  info.rows = static_cast<uint32_t>(rows_.size());
-  info.subjects = static_cast<uint32_t>(all.size());
-  info.name_bytes = static_cast<uint32_t>(name_bytes_);
-  info.first = rows_.front().seq;
-  info.last = rows_.back().seq;
-  info.time_min = info.time_max = rows_.front().time;
-  info.record_bytes = 0;
-  for (const block_row& row : rows_) {
-    info.time_min = std::min(info.time_min, row.time);
-    info.time_max = std::max(info.time_max, row.time);
-    info.record_bytes += row.length;
-  }
-  std::string inside = content(all);
-  WEIR_CHECK(inside.size() == info.content_bytes());
-  std::string bytes(marker_bytes, '\0');
-  bytes.reserve(info.end() - info.marker);
-  encode_marker(reinterpret_cast<uint8_t*>(bytes.data()), info);
-  std::string_view left = inside;
-  while (!left.empty()) {
-    append_page(bytes, left.substr(0, page_content));
-    left.remove_prefix(std::min(left.size(), page_content));
-  }
-  bytes.resize(bytes.size() + trailer_bytes);
-  encode_trailer(reinterpret_cast<uint8_t*>(bytes.data()) + bytes.size() - trailer_bytes, info);
-  WEIR_CHECK(info.marker + bytes.size() == info.end());
-  return bytes;
-}
 
 block_writer::block_writer(std::unique_ptr<file> to, block_ref old, block made)
     : to_(std::move(to)), old_(std::move(old)), made_(std::move(made)), builder_(made_.base) {}
@@ -235,10 +114,12 @@ part_builder block_writer::merged(size_t absorbed) {
     part_reader reader(*to_, old_->parts[i]->info);
     if (!reader.copy_rows(all)) return part_builder(made_.base);
   }
+  builder_.resolve();
   for (size_t i = 0; i < builder_.rows(); ++i) {
     const block_row& row = builder_.row(i);
     all.add(row.seq, row.offset, row.length, builder_.subject_of(i), row.time);
   }
+  all.resolve();
   return all;
 }
 
@@ -266,9 +147,11 @@ result<block_ref> block_writer::finish(bool seal, bool salvaged) {
   info.stream = made_.stream;
   info.marker = length();
   info.previous = made_.parts.empty() ? 0 : made_.parts.back()->info.trailer();
-  buffer_ += builder_.encode(info);
-  auto written = write_out();
+  const auto some = [this] { return write_out(); };
+  auto written = builder_.encode(info, buffer_, some);
+  if (written) written = write_out();
   if (!written) return written.err();
+  WEIR_CHECK(written_ == info.end());
   auto synced = to_->sync();
   if (!synced) {
     sync_failed_ = true;

@@ -11,6 +11,7 @@ constexpr size_t arena_bytes_max = 256 << 10;
 // An ephemeral log keeps at most so many dead nodes for each live one.
 constexpr size_t dead_per_live_max = 4;
 constexpr size_t dead_free = 4096;
+constexpr size_t ahead = 8;  // records of a run: what they follow at their subjects is fetched so much earlier
 
 }  // namespace
 
@@ -50,26 +51,26 @@ stored_log::appended stored_log::append(const record_fields& fields, uint64_t ep
   appended done{stats_.last.next(), lsn()};
   if (options_.ephemeral) {
     const slice bytes = encode_in_arena(fields, done.seq, epoch);
-    place_appended(done.seq, bytes.owner(), bytes.bytes(), fields);
+    place_appended(done.seq, bytes.owner(), bytes.bytes(), fields.time, ordinal_of(fields.subject));
   } else {
     const size_t size = record_size(fields, done.seq);
     const journal::reserved room = host_.entries->reserve(entry_kind::records, id_, size);
     encode_record(room.payload, fields, done.seq, epoch);
     done.end = host_.entries->seal();
-    place_appended(done.seq, room.owner, {room.payload, size}, fields);
+    place_appended(done.seq, room.owner, {room.payload, size}, fields.time, ordinal_of(fields.subject));
   }
   show_when_safe(done.seq, done.end);
   return done;
 }
 
 // Inlined into both callers.
-inline void stored_log::place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes,
-                                       const record_fields& fields) {
-  tail_.append(seq, owner, bytes, fields.time);
+inline void stored_log::place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time,
+                                       subject_index::ordinal subject) {
+  tail_.append(seq, owner, bytes, time);
   if (stats_.count == 0) stats_.first = seq;
   stats_.last = seq;
   ++stats_.count;
-  index_append(seq, static_cast<uint32_t>(bytes.size()), fields.subject);
+  index_append(seq, static_cast<uint32_t>(bytes.size()), subject);
 }
 
 // What was appended from `first` on, by an entry that ends at `end`.
@@ -99,11 +100,14 @@ stored_log::appended stored_log::append_run(const std::vector<record_fields>& ru
   }
   const size_t bytes = run_bytes(run);
   const journal::reserved room = host_.entries->reserve(entry_kind::records, id_, bytes);
+  index_.find_or_add(run, ordinals_);
   seq_no seq = first;
   uint8_t* at = room.payload;
-  for (const record_fields& fields : run) {
-    const size_t size = encode_record(at, fields, seq, epoch);
-    place_appended(seq, room.owner, {at, size}, fields);
+  for (size_t i = 0; i < run.size(); ++i) {
+    if (i + ahead < run.size() && ordinals_[i + ahead] != ordinals_[i])
+      tail_.expect(index_.at(ordinals_[i + ahead]).last);
+    const size_t size = encode_record(at, run[i], seq, epoch);
+    place_appended(seq, room.owner, {at, size}, run[i].time, ordinals_[i]);
     at += size;
     seq = seq.next();
   }
@@ -113,12 +117,16 @@ stored_log::appended stored_log::append_run(const std::vector<record_fields>& ru
   return appended{first, end};
 }
 
-// The record is in the tail already.
-void stored_log::index_append(seq_no seq, uint32_t bytes, std::string_view subject) {
+subject_index::ordinal stored_log::ordinal_of(std::string_view subject) {
   if (hint_ == subject_index::none || index_.at(hint_).name != subject) hint_ = index_.find_or_add(subject);
-  subject_index::line& line = index_.at(hint_);
+  return hint_;
+}
+
+// The record is in the tail already.
+void stored_log::index_append(seq_no seq, uint32_t bytes, subject_index::ordinal subject) {
+  subject_index::line& line = index_.at(subject);
   const bool chained = line.count > 0 && !line.last_stale && line.last > settled_;
-  tail_.link(seq, hint_, chained ? line.last : seq_no());
+  tail_.link(seq, subject, chained ? line.last : seq_no());
   if (line.count++ == 0) {
     line.first = seq;
     line.first_bytes = bytes;

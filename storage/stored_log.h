@@ -97,9 +97,11 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
 
   // Appending and removing (stored_log.cc)
   slice encode_in_arena(const record_fields& fields, seq_no seq, uint64_t epoch);
-  void place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, const record_fields& fields);
+  void place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time,
+                      subject_index::ordinal subject);
+  subject_index::ordinal ordinal_of(std::string_view subject);
   void show_when_safe(seq_no first, lsn end);
-  void index_append(seq_no seq, uint32_t bytes, std::string_view subject);
+  void index_append(seq_no seq, uint32_t bytes, subject_index::ordinal subject);
   void take_out(seq_no seq);
   void raise_first();
   uint64_t remove_range(seq_no from, seq_no to);
@@ -178,11 +180,12 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   interval_set suspect_;           // live, and damaged when last read
   subject_index index_;
 
-  interval_set pending_;                 // removed and settled, not yet accounted
-  std::vector<uint32_t> stale_;          // subjects that may have a stale first or last
-  uint64_t stale_lines_ = 0;             // how many such ends there are
-  uint32_t hint_ = subject_index::none;  // subject appended last
-  std::vector<known_record> known_;      // in order
+  interval_set pending_;                          // removed and settled, not yet accounted
+  std::vector<uint32_t> stale_;                   // subjects that may have a stale first or last
+  uint64_t stale_lines_ = 0;                      // how many such ends there are
+  uint32_t hint_ = subject_index::none;           // subject appended last
+  std::vector<known_record> known_;               // in order
+  std::vector<subject_index::ordinal> ordinals_;  // of a run; kept for its memory
   bool accounting_ = false;
   std::vector<std::coroutine_handle<>> accounts_waiters_;
   result<void> accounts_outcome_;

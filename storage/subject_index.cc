@@ -7,6 +7,7 @@ namespace weir {
 namespace {
 constexpr size_t leaf_max = 256;
 constexpr size_t slots_min = 8;
+constexpr size_t side_by_side = 32;  // look-ups
 }  // namespace
 
 uint32_t subject_index::hash_of(std::string_view name) {
@@ -31,9 +32,8 @@ subject_index::ordinal subject_index::find(std::string_view name) const {
   return slots_[slot] == 0 ? none : static_cast<ordinal>(slots_[slot]) - 1;
 }
 
-subject_index::ordinal subject_index::find_or_add(std::string_view name) {
+subject_index::ordinal subject_index::find_or_add(std::string_view name, uint32_t hash) {
   if (size_ * 4 >= slots_.size() * 3) grow();
-  uint32_t hash = hash_of(name);
   size_t slot = slot_of(name, hash);
   if (slots_[slot] != 0) return static_cast<ordinal>(slots_[slot]) - 1;
   ordinal taken = take_line(name);
@@ -41,6 +41,48 @@ subject_index::ordinal subject_index::find_or_add(std::string_view name) {
   ++size_;
   insert_ordered(taken);
   return taken;
+}
+
+subject_index::ordinal subject_index::likely(uint32_t hash) const {
+  constexpr size_t steps_max = 4;
+  size_t at_slot = home_of(hash);
+  for (size_t step = 0; step < steps_max && slots_[at_slot] != 0; ++step) {
+    if (static_cast<uint32_t>(slots_[at_slot] >> 32) == hash) return static_cast<ordinal>(slots_[at_slot]) - 1;
+    at_slot = (at_slot + 1) & (slots_.size() - 1);
+  }
+  return none;
+}
+
+void subject_index::find_or_add(const std::vector<record_fields>& run, std::vector<ordinal>& to) {
+  to.resize(run.size());
+  if (slots_.empty()) grow();
+  uint32_t hashes[side_by_side];
+  ordinal known[side_by_side];
+  for (size_t first = 0; first < run.size(); first += side_by_side) {
+    const size_t end = std::min(run.size(), first + side_by_side);
+    const auto repeats = [&](size_t i) { return i > 0 && run[i].subject == run[i - 1].subject; };
+    for (size_t i = first; i < end; ++i) {
+      if (repeats(i)) continue;
+      const uint32_t hash = hashes[i - first] = hash_of(run[i].subject);
+      __builtin_prefetch(&slots_[home_of(hash)]);
+    }
+    for (size_t i = first; i < end; ++i) {
+      if (repeats(i)) continue;
+      const ordinal found = known[i - first] = likely(hashes[i - first]);
+      if (found != none) __builtin_prefetch(&at(found), 1);
+    }
+    for (size_t i = first; i < end; ++i) {
+      if (repeats(i)) continue;
+      const ordinal found = known[i - first];
+      if (found == none) continue;
+      const std::string_view name = at(found).name;
+      __builtin_prefetch(name.data());
+      __builtin_prefetch(name.data() + name.size() - 1);
+    }
+    for (size_t i = first; i < end; ++i) {
+      to[i] = repeats(i) ? to[i - 1] : find_or_add(run[i].subject, hashes[i - first]);
+    }
+  }
 }
 
 void subject_index::grow() {

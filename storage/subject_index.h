@@ -1,8 +1,11 @@
 // The subjects of one stream: how many live messages each has, and where the first and the last of them are.
 //
 // Owned by its stream_log, which keeps the numbers right; this is the container. A known subject costs one hash
-// look-up, listing a prefix costs what it lists. About 90 bytes a subject beside its name. A subject without live
+// look-up, listing a prefix costs what it lists. About 110 bytes a subject beside its name. A subject without live
 // messages is erased. Ordinals are reused after erase(); names never move while their subject lives.
+//
+// With a million subjects each step of a look-up (slot, line, name) waits for memory. find_or_add() of many takes the
+// same step for all of them before the next, so that they wait together.
 #pragma once
 
 #include <functional>
@@ -21,7 +24,7 @@ class subject_index {
 
   // A subject's line. 0 bytes: not known without reading the block. stale: `first` / `last` was removed and the next
   // one is not known yet; the true one lies above / below.
-  struct line : subject_info {
+  struct alignas(64) line : subject_info {
     uint32_t last_bytes = 0;
     bool first_stale = false;
     bool last_stale = false;
@@ -33,7 +36,9 @@ class subject_index {
 
   ordinal find(std::string_view name) const;
   // The subject's ordinal; a new line is empty.
-  ordinal find_or_add(std::string_view name);
+  ordinal find_or_add(std::string_view name) { return find_or_add(name, hash_of(name)); }
+  // The same for the subjects of a run, in their order.
+  void find_or_add(const std::vector<record_fields>& run, std::vector<ordinal>& to);
   line& at(ordinal which) { return chunks_[which / chunk_lines][which % chunk_lines]; }
   const line& at(ordinal which) const { return chunks_[which / chunk_lines][which % chunk_lines]; }
   // Whether the ordinal was ever given out since the last clear(); an erased line is empty.
@@ -49,6 +54,9 @@ class subject_index {
   static constexpr size_t chunk_lines = 16;
 
   static uint32_t hash_of(std::string_view name);
+  ordinal find_or_add(std::string_view name, uint32_t hash);
+  // The line that the name with this hash most probably has; none if it is not known.
+  ordinal likely(uint32_t hash) const;
   size_t home_of(uint32_t hash) const { return hash & (slots_.size() - 1); }
   size_t slot_of(std::string_view name, uint32_t hash) const;
   void grow();

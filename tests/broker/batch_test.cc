@@ -166,6 +166,19 @@ TEST_CASE("batch: an empty frame is answered, one with too many records is refus
   CHECK(publish_frame(world, frame_of({"a", "a", "a"})) == "first 1 stored 3");
 }
 
+TEST_CASE("batch: a frame is safe at once where memory is the level") {
+  shard_fixture world;
+  world.start();
+  world.create("s", [](stream_config& c) { c.level = durability::memory; });
+  started<result<batch_outcome>> placing(world.now->place_batch(frame_of({"a", "b"}).all, false));
+  REQUIRE(placing.done());
+  const batch_outcome placed = *placing.value();
+  REQUIRE(placed.end != lsn());
+  started<result<lsn>> waiting(world.now->batch_safe(placed.level, placed.end));
+  REQUIRE(waiting.done());
+  CHECK(*waiting.value() >= placed.end);
+}
+
 TEST_CASE("batch: an ephemeral stream takes frames, and answers at once") {
   shard_fixture world;
   world.start();

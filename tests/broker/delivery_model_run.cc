@@ -22,6 +22,7 @@ broker_limits small_limits() {
   limits.parked_max = 10;
   limits.dedup_ids_max = 20;
   limits.atomic_messages_max = 6;
+  limits.batch_messages_max = 12;
   return limits;
 }
 
@@ -107,7 +108,8 @@ void delivery_run::step() {
       {45, &delivery_run::ask_next, true},       {35, &delivery_run::send_some, true},
       {6, &delivery_run::end_some, true},        {45, &delivery_run::advance, true},
       {1, &delivery_run::nudge_wall, false},     {1, &delivery_run::jump_wall, true},
-      {3, &delivery_run::restart, false},
+      {3, &delivery_run::restart, false},        {60, &delivery_run::place_frames, true},
+      {50, &delivery_run::answer_frame, true},
   };
   static constexpr unsigned total = [] {
     unsigned sum = 0;

@@ -122,6 +122,32 @@ class delivery_run {
   publish_request request_of(const naive::publishing& what) const;
   void publish();
   void publish_all();
+
+  // The fast lane.
+  struct sent_frame {
+    std::vector<naive::publishing> records;
+    bool atomic = false;
+  };
+  static std::string told(const sent_frame& frame);
+  sent_frame some_frame(const std::string& stream);
+  // From which record of the frames on blocks go: with each, or with this one and at the end.
+  struct blocks_go {
+    size_t from = 0;
+    bool once = false;
+    size_t next = 0;  // record
+  };
+  void place_naively(const sent_frame& frame, const result<batch_outcome>& real, blocks_go& later);
+  bool place_record(const naive::publishing& what, const result<published>& real, size_t index);
+  void before_record(const sent_frame& frame, blocks_go& later);
+  void find_blocks(const std::string& stream, const std::vector<sent_frame>& frames,
+                   const std::vector<result<batch_outcome>>& real);
+  void place_all(const std::string& stream, const std::vector<sent_frame>& frames,
+                 const std::vector<result<batch_outcome>>& real, const blocks_go& go);
+  void place_frames();
+  std::vector<uint64_t> some_of(const name_pair& at, uint64_t one_of);
+  void answer_frame();
+  size_t subscription_of(const name_pair& at) const;
+
   void list_subjects();
   void scan();
   void get_message();
@@ -150,6 +176,8 @@ class delivery_run {
   // Subscriptions.
   void subscribe();
   void ask_next();
+  // Does not let the others go on.
+  void ask_next_of(size_t which);
   void send_some();
   void end_some();
   void end(size_t which);

@@ -29,8 +29,13 @@ void delivery_run::subscribe() {
 void delivery_run::ask_next() {
   if (subscriptions_.empty()) return;
   const size_t which = random_() % subscriptions_.size();
+  if (subscriptions_[which]->waiting) return;
+  ask_next_of(which);
+  real_.settle();
+}
+
+void delivery_run::ask_next_of(size_t which) {
   open_subscription& one = *subscriptions_[which];
-  if (one.waiting) return;
   if (one.sent != one.hand.size()) {
     naive_.sent(one.stream, one.consumer, one.id, one.hand);
     one.real->sent(one.hand.size());
@@ -46,10 +51,13 @@ void delivery_run::ask_next() {
        std::to_string(one.messages_max) + " bytes " + std::to_string(one.bytes_max) + " wait " +
        (wait ? std::to_string(*wait) : "-"));
   one.waiting.emplace(one.real->next(one.messages_max, one.bytes_max, wait));
-  real_.settle();
-  // Who asked first is served first.
-  std::rotate(subscriptions_.begin() + static_cast<std::ptrdiff_t>(which),
-              subscriptions_.begin() + static_cast<std::ptrdiff_t>(which) + 1, subscriptions_.end());
+  // Who asked first is served first, but for one who finds something.
+  const auto at = subscriptions_.begin() + static_cast<std::ptrdiff_t>(which);
+  if (one.waiting->done()) {
+    std::rotate(subscriptions_.begin(), at, at + 1);
+  } else {
+    std::rotate(at, at + 1, subscriptions_.end());
+  }
 }
 
 void delivery_run::send_some() {

@@ -124,6 +124,9 @@ class broker {
 
   // A sweep of this instant may have made room, block by block, that a dead letter needed.
   bool sweeping = false;
+  // Blocks that a bound lets go stay for now: they go in the background, when prune_now() says so.
+  bool blocks_stay = false;
+  void prune_now(stream& in) { prune(in, false); }
   // The clocks, in milliseconds; the test moves them together with the real ones. Absent: the wall clock jumped and is
   // not to be trusted yet.
   int64_t mono = 0;

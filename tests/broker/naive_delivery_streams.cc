@@ -127,6 +127,7 @@ uint64_t broker::prune_strictly(stream& in, bool ages) {
 }
 
 uint64_t broker::prune_blocks(stream& in, bool ages) {
+  if (blocks_stay) return 0;
   const retention_limits& limits = in.config.limits;
   const bool drops = !in.config.discard_new;
   const auto block_of = [&in](uint64_t seq) { return (seq - 1) / in.config.block_size; };

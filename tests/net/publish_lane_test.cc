@@ -160,6 +160,19 @@ TEST_CASE(
   CHECK(status.error_message().find("stream") != std::string::npos);
 }
 
+TEST_CASE("publish lane: frames to a stream with level memory are answered, though they are not on disk yet") {
+  test_server host(2);
+  test_client client(host.target());
+  waymaker::streams::CreateStreamRequest fast;
+  fast.mutable_config()->set_name("s");
+  fast.mutable_config()->set_durability(v1::DURABILITY_MEMORY);
+  REQUIRE(ask<waymaker::streams::CreateStreamResponse>(client, "CreateStream", fast).success());
+  publisher to(host.target());
+  for (uint64_t n = 1; n <= 20; ++n) to.send(frame_of(n, "s", 5));
+  for (uint64_t n = 1; n <= 20; ++n) CHECK(to.ack().first_seq() == (n - 1) * 5 + 1);
+  CHECK(to.end().ok());
+}
+
 TEST_CASE("publish lane: a client that never reads is held at its limits, and costs nothing when it goes") {
   test_server host(1);
   host.options().publish_inflight_frames_max = 4;
