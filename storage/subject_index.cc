@@ -55,12 +55,23 @@ subject_index::ordinal subject_index::likely(uint32_t hash) const {
 
 void subject_index::find_or_add(const std::vector<record_fields>& run, std::vector<ordinal>& to) {
   to.resize(run.size());
+  // Equal ones that only look different are found by name.
+  const auto repeats = [&](size_t i) {
+    return i > 0 && run[i].subject.data() == run[i - 1].subject.data() &&
+           run[i].subject.size() == run[i - 1].subject.size();
+  };
+  size_t same = 0;
+  while (++same < run.size() && repeats(same)) {
+  }
+  if (same >= run.size()) {
+    if (!run.empty()) std::fill(to.begin(), to.end(), find_or_add(run.front().subject));
+    return;
+  }
   if (slots_.empty()) grow();
   uint32_t hashes[side_by_side];
   ordinal known[side_by_side];
   for (size_t first = 0; first < run.size(); first += side_by_side) {
     const size_t end = std::min(run.size(), first + side_by_side);
-    const auto repeats = [&](size_t i) { return i > 0 && run[i].subject == run[i - 1].subject; };
     for (size_t i = first; i < end; ++i) {
       if (repeats(i)) continue;
       const uint32_t hash = hashes[i - first] = hash_of(run[i].subject);
