@@ -4,33 +4,33 @@
 #include <bit>
 #include <cmath>
 
+#include "storage/check.h"
+
 namespace weir {
 namespace {
 
-// Values below 2,048 have a bucket each. Above, each power of two is cut into 1,024 equal buckets.
-constexpr int exact_bits = 11;
-constexpr size_t exact = size_t{1} << exact_bits;
-constexpr size_t half = exact / 2;
-
 constexpr double rounding = 1 - 1e-12;  // 99.9 % of 1,000 is 999, whatever binary fractions make of it
-
-size_t bucket_of(uint64_t value) {
-  if (value < exact) return static_cast<size_t>(value);
-  const int shift = static_cast<int>(std::bit_width(value)) - exact_bits;
-  return static_cast<size_t>(shift) * half + static_cast<size_t>(value >> shift);
-}
-
-// The largest value that falls into the bucket.
-uint64_t upper_end(size_t bucket) {
-  if (bucket < exact) return bucket;
-  const size_t shift = bucket / half - 1;
-  const uint64_t mantissa = bucket - shift * half;
-  return ((mantissa + 1) << shift) - 1;
-}
 
 }  // namespace
 
-histogram::histogram() : buckets_(bucket_of(value_max) + 1) {}
+// Values below 2^exact_bits have a bucket each. Above, each power of two is cut into half as many equal buckets.
+size_t histogram::bucket_of(uint64_t value) const {
+  const size_t exact = size_t{1} << exact_bits_;
+  if (value < exact) return static_cast<size_t>(value);
+  const int shift = static_cast<int>(std::bit_width(value)) - exact_bits_;
+  return static_cast<size_t>(shift) * (exact / 2) + static_cast<size_t>(value >> shift);
+}
+
+// The largest value that falls into the bucket.
+uint64_t histogram::upper_end(size_t bucket) const {
+  const size_t exact = size_t{1} << exact_bits_;
+  if (bucket < exact) return bucket;
+  const size_t shift = bucket / (exact / 2) - 1;
+  const uint64_t mantissa = bucket - shift * (exact / 2);
+  return ((mantissa + 1) << shift) - 1;
+}
+
+histogram::histogram(int bits) : exact_bits_(bits), buckets_(bucket_of(value_max) + 1) {}
 
 void histogram::record(uint64_t value, uint64_t times) {
   if (times == 0) return;
@@ -41,6 +41,7 @@ void histogram::record(uint64_t value, uint64_t times) {
 }
 
 void histogram::merge(const histogram& other) {
+  WEIR_CHECK(exact_bits_ == other.exact_bits_);
   for (size_t i = 0; i < buckets_.size(); ++i) buckets_[i] += other.buckets_[i];
   count_ += other.count_;
   max_ = std::max(max_, other.max_);

@@ -45,6 +45,10 @@ class Versus(unittest.TestCase):
                     self.assertLessEqual(spread['min'], spread['median'])
                     self.assertLessEqual(spread['median'], spread['max'])
                 self.assertGreater(one['rate']['min'], 0)
+                if group['case'] == 'paced':
+                    self.assertLessEqual(one['bare_sync_us']['p50']['median'], one['bare_sync_us']['p99_9']['median'])
+                    self.assertGreater(one['p99_per_sync']['min'], 0)
+                    self.assertLess(one['rate']['max'], 20_000)
                 if group['case'] != 'consume':
                     latency = one['latency_us']
                     self.assertGreater(latency['p50']['min'], 0)
@@ -54,7 +58,8 @@ class Versus(unittest.TestCase):
     def check_table(self, report, table):
         rows = [line for line in table.splitlines() if line.startswith('|')]
         for group in report['groups']:
-            self.assertEqual(len(group['systems']), len(report['systems']))
+            paced = [name for name in report['systems'] if not name.startswith('weir-lane-') or name == 'weir-lane-64']
+            self.assertEqual(list(group['systems']), paced if group['case'] == 'paced' else list(report['systems']))
         columns = None
         for line in rows:
             if set(line) <= set('|-:'):
@@ -66,17 +71,19 @@ class Versus(unittest.TestCase):
     def check_chart(self, report, picture):
         self.assertTrue(picture.tag.endswith('}svg'))
         words = [element.text for element in picture.iter() if element.tag.endswith('}text')]
-        for system in report['systems'].values():
-            self.assertEqual(words.count(system['label']), 6)  # three cases, two sizes
+        for name, system in report['systems'].items():
+            lane = name.startswith('weir-lane')  # has no frame size when it is paced
+            self.assertEqual(words.count(system['label']), 6 if lane else 7)  # three cases, two sizes; and paced
+        self.assertIn('a bare fdatasync, median', words)
         self.assertEqual(sum('messages per second' in said for said in words), 6)
         points = sum(element.tag.endswith('}circle') for element in picture.iter())
         legend = len({group['connections'] for group in report['groups']})
-        self.assertEqual(points - legend, sum('rate' in one for group in report['groups']
-                                              for one in group['systems'].values()))
+        self.assertEqual(points - legend, sum(3 if group['case'] == 'paced' else 1 for group in report['groups']
+                                              for one in group['systems'].values() if 'rate' in one))
 
     def test_whatever_is_installed_is_measured_and_reported(self):
         report, table, picture, _ = self.run_versus('--rounds', '2', '--connections', '2')
-        self.assertEqual(len(report['groups']), 3 * 2)
+        self.assertEqual(len(report['groups']), 3 * 2 + 1)
         unary = [group['systems']['weir-unary'] for group in report['groups']]
         self.assertTrue(all(one['rounds'] == 2 for one in unary))
         self.assertGreaterEqual(self.check_figures(report), len(unary))

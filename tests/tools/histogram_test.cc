@@ -97,5 +97,19 @@ TEST_CASE("histogram: merging two is the same as recording everything in one") {
   for (const double percent : {5.0, 50.0, 95.0, 99.9}) CHECK(even.percentile(percent) == all.percentile(percent));
 }
 
+TEST_CASE("histogram: a coarse one is high by less than 2 %, never low, and exact at small values") {
+  histogram coarse(7);
+  for (const uint64_t value : {uint64_t{5}, uint64_t{100'000}, uint64_t{123'456'789}}) coarse.record(value);
+  CHECK(coarse.percentile(33) == 5);
+  CHECK(coarse.percentile(66) >= 100'000);
+  CHECK(coarse.percentile(66) < 102'000);
+  CHECK(coarse.percentile(100) == 123'456'789);
+  histogram other(7);
+  other.record(histogram::value_max + 1, 9);
+  coarse.merge(other);
+  CHECK(coarse.count() == 12);
+  CHECK(coarse.percentile(99) == histogram::value_max);
+}
+
 }  // namespace
 }  // namespace weir

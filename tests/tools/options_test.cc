@@ -52,12 +52,33 @@ TEST_CASE("publisher options: what does not fit ends the program with 2") {
       {"--stream", "s", "--server", ":7460"},
       {"--stream", "s", "--durability", "forever"},
       {"--stream", "s", "--unknown"},
+      {"--stream", "s", "--mode", "fast"},
+      {"--stream", "s", "--batch", "64"},
+      {"--stream", "s", "--mode", "batch", "--batch", "0"},
+      {"--stream", "s", "--mode", "batch", "--retry"},
+      {"--stream", "s", "--mode", "batch", "--batch", "100", "--in-flight", "99"},
+      {"--stream", "s", "--streams", "0"},
+      {"--stream", "s", "--subjects", "10"},
+      {"--stream", "s", "--plot"},
       {"--stream", "s", "stray"},
   };
   for (const auto& arguments : bad) {
     publisher_options options;
     CHECK(parse(arguments, options) == 2);
   }
+}
+
+TEST_CASE("publisher options: the fast lane has sixteen frames in flight unless told otherwise") {
+  publisher_options options;
+  REQUIRE(!parse({"--stream", "s", "--mode", "batch", "--batch", "100"}, options));
+  CHECK(options.mode == publish_mode::batch);
+  CHECK(options.batch == 100);
+  CHECK(options.in_flight == 1600);
+  publisher_options given;
+  REQUIRE(!parse({"--stream", "s", "--mode", "batch", "--in-flight", "256", "--consume", "--plot", "x.svg"}, given));
+  CHECK(given.in_flight == 256);
+  CHECK(given.consume);
+  CHECK(given.plot == "x.svg");
 }
 
 TEST_CASE("publisher options: help ends the program with 0") {

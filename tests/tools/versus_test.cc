@@ -93,6 +93,30 @@ TEST_CASE("versus: a frame made by hand is the frame that protobuf reads, each t
   CHECK(share.sent() == number);
 }
 
+TEST_CASE("versus: a paced share is due at its rate, stamps what is late with its due time, and ends with its count") {
+  versus_options options;
+  options.size = 64;
+  options.rate = 2000;  // of two connections: a millisecond apart
+  options.connections = 2;
+  options.seconds = 0.005;
+  publish_share share(options, 0);
+  constexpr uint64_t ms = 1'000'000;
+  share.begin(100 * ms);
+  CHECK(share.paced());
+  CHECK(share.due(100 * ms) == 1);
+  std::string payload(64, '\0');
+  auto* bytes = reinterpret_cast<uint8_t*>(payload.data());
+  CHECK(share.next(bytes, 100 * ms) == 100 * ms);
+  CHECK(share.due(100 * ms) == 0);
+  CHECK(share.next_due_ns() == 101 * ms);
+  CHECK(share.due(103 * ms) == 3);
+  CHECK(share.renew(bytes, 103 * ms) == 101 * ms);
+  CHECK(read_stamp(bytes_of(payload))->sent_ns == 101 * ms);
+  CHECK(share.due(109 * ms) == 3);  // five in all
+  for (int n = 0; n < 3; ++n) (void)share.next(bytes, 109 * ms);
+  CHECK(share.over(109 * ms));
+}
+
 TEST_CASE("versus: what protobuf writes as a FetchResponse is read by hand") {
   stamper by(0, 40);
   waymaker::streams::FetchResponse response;

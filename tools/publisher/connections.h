@@ -19,11 +19,12 @@ namespace weir {
 using steady_time = std::chrono::steady_clock::time_point;
 
 struct publish_call {
+  size_t stream = 0;  // of the run
   waymaker::streams::PublishRequest request;
   waymaker::streams::PublishResponse response;
   grpc::Status status;
   uint64_t number = 0;  // of the message, from 0
-  steady_time due;      // when it should have been sent; latency counts from here
+  uint64_t due_ns = 0;  // when it should have been sent (now_ns); latency counts from here
   uint64_t attempts = 0;
 
   // What gRPC wants anew for each attempt.

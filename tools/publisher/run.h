@@ -1,70 +1,55 @@
-// The run loop: sends what is due, takes answers, shows progress, until the source, the count or the time is used up.
+// The run loop of --mode unary: a call a message. Sends what is due, takes answers, until the feed has no more.
 #pragma once
 
 #include <atomic>
 #include <queue>
+#include <string>
+#include <vector>
 
-#include "storage/result.h"
 #include "tools/publisher/connections.h"
+#include "tools/publisher/delivery_match.h"
+#include "tools/publisher/feed.h"
 #include "tools/publisher/options.h"
-#include "tools/publisher/source.h"
-#include "tools/publisher/totals.h"
+#include "tools/publisher/tally.h"
 
 namespace weir {
 
-// Creates the stream if it is missing and may be created. Fails with what the broker said, in words.
-result<void> prepare_stream(connections& broker, const publisher_options& options);
-
 // One run. Owned by main, one thread; borrows everything it is given. `interrupt` ends it early: what was sent is still
-// waited for.
+// waited for. `match` is null without --consume.
 class publish_run {
  public:
-  publish_run(const publisher_options& options, connections& broker, payload_source& source,
-              const std::atomic<bool>& interrupt);
+  publish_run(const publisher_options& options, connections& broker, message_feed& feed, tally& counts,
+              delivery_match* match, const std::atomic<bool>& interrupt);
 
-  run_totals go();
+  void go();
 
  private:
   void send_due();
-  void end_if_over();
-  bool may_send();
-  bool fill_and_start();
+  bool fill_and_start(uint64_t at_ns);
   void take_answers();
-  void take(publish_call& call, steady_time now);
+  void take(publish_call& call, uint64_t at_ns);
   void count_failure(publish_call& call, const std::string& code, const std::string& text);
-  void retry_due(steady_time now);
-  void stop_feeding() { feeding_ = false; }
+  void retry_due(uint64_t at_ns);
   void abort(std::string why);
   void wait_for_answers();
-  void make_subject(std::string& subject) const;
-  steady_time wake_at(steady_time now) const;
-  void show_progress(steady_time now);
+  uint64_t wake_at(uint64_t at_ns) const;
 
   struct delayed {
-    steady_time at;
+    uint64_t at_ns;
     publish_call* call;
-    bool operator<(const delayed& other) const { return at > other.at; }  // the earliest on top of the queue
+    bool operator<(const delayed& other) const { return at_ns > other.at_ns; }  // the earliest on top of the queue
   };
 
   const publisher_options& options_;
   connections& broker_;
-  payload_source& source_;
+  message_feed& feed_;
+  tally& counts_;
+  delivery_match* match_;
   const std::atomic<bool>& interrupt_;
-  run_totals totals_;
+  const std::vector<std::string> streams_;
   std::priority_queue<delayed> retries_;
-  steady_time started_;
-  steady_time ends_;
-  steady_time next_due_;
-  steady_time source_again_;
-  bool feeding_ = true;   // there are more messages to send
   bool aborted_ = false;  // nothing is sent any more, retries neither
-  steady_time last_answer_;
-  size_t placeholder_;  // of `{n}` in the subject, npos if there is none
-
-  bool progress_ = false;
-  steady_time progress_at_;
-  uint64_t progress_acked_ = 0;
-  uint64_t progress_bytes_ = 0;
+  uint64_t last_answer_ns_ = 0;
 };
 
 }  // namespace weir

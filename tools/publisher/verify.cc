@@ -1,12 +1,14 @@
 #include "tools/publisher/verify.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <span>
+#include <tuple>
 
 #include "tools/channel.h"
 #include "tools/payload_hash.h"
+#include "tools/publisher/prepare.h"
 
 namespace weir {
 namespace {
@@ -93,7 +95,7 @@ class acker {
 // Compares one delivered message after the other with the sorted list of acknowledged ones.
 class comparer {
  public:
-  comparer(const std::vector<acknowledged>& sent, verify_report& report) : sent_(sent), report_(report) {}
+  comparer(std::span<const acknowledged> sent, verify_report& report) : sent_(sent), report_(report) {}
 
   bool all_seen() const { return next_ == sent_.size(); }
 
@@ -134,7 +136,7 @@ class comparer {
     if (report_.failures.size() < examples_max) report_.failures.push_back(std::move(text));
   }
 
-  const std::vector<acknowledged>& sent_;
+  std::span<const acknowledged> sent_;
   verify_report& report_;
   size_t next_ = 0;
   uint64_t last_seq_ = 0;
@@ -142,13 +144,10 @@ class comparer {
 
 class verifier {
  public:
-  verifier(connections& broker, const publisher_options& options, verify_report& report)
-      : stub_(broker.first()),
-        stream_(options.stream),
-        consumer_(fmt::format("weir-publisher-{}-{}", ::getpid(), steady_clock::now().time_since_epoch().count())),
-        report_(report) {}
+  verifier(connections& broker, std::string stream, verify_report& report)
+      : stub_(broker.first()), stream_(std::move(stream)), consumer_(run_consumer_name()), report_(report) {}
 
-  void run(const std::vector<acknowledged>& sent) {
+  void run(std::span<const acknowledged> sent) {
     if (!create(sent.front().seq)) return;
     read_all(sent);
     remove();
@@ -176,7 +175,7 @@ class verifier {
     return accepted("CreateConsumer", status, response);
   }
 
-  void read_all(const std::vector<acknowledged>& sent) {
+  void read_all(std::span<const acknowledged> sent) {
     acker acks(stub_, stream_, consumer_);
     comparer compare(sent, report_);
     FetchRequest request;
@@ -224,14 +223,8 @@ class verifier {
   verify_report& report_;
 };
 
-}  // namespace
-
-verify_report verify(connections& broker, const publisher_options& options, std::vector<acknowledged>& sent) {
-  verify_report report;
-  if (sent.empty()) return report;
-  const steady_time started = steady_clock::now();
-  const auto by_seq = [](const acknowledged& a, const acknowledged& b) { return a.seq < b.seq; };
-  std::sort(sent.begin(), sent.end(), by_seq);
+// Messages of one stream, by sequence.
+void look_at_order(std::span<const acknowledged> sent, verify_report& report) {
   uint64_t highest = 0;
   for (size_t i = 0; i < sent.size(); ++i) {
     if (i > 0 && sent[i].seq == sent[i - 1].seq) {
@@ -240,7 +233,24 @@ verify_report verify(connections& broker, const publisher_options& options, std:
     report.moved += sent[i].number < highest ? 1 : 0;
     highest = std::max(highest, sent[i].number);
   }
-  verifier(broker, options, report).run(sent);
+}
+
+}  // namespace
+
+verify_report verify(connections& broker, const publisher_options& options, std::vector<acknowledged>& sent) {
+  verify_report report;
+  const steady_time started = steady_clock::now();
+  std::sort(sent.begin(), sent.end(), [](const acknowledged& a, const acknowledged& b) {
+    return std::tie(a.stream, a.seq) < std::tie(b.stream, b.seq);
+  });
+  const std::vector<std::string> streams = stream_names(options);
+  for (auto first = sent.begin(); first != sent.end();) {
+    const auto end = std::find_if(first, sent.end(), [&](const acknowledged& a) { return a.stream != first->stream; });
+    const std::span<const acknowledged> of_stream(first, end);
+    look_at_order(of_stream, report);
+    verifier(broker, streams[first->stream], report).run(of_stream);
+    first = end;
+  }
   report.seconds = std::chrono::duration<double>(steady_clock::now() - started).count();
   return report;
 }

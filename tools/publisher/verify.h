@@ -1,4 +1,4 @@
-// Reads everything back through a pull consumer of its own and compares it with what was acknowledged.
+// Reads everything back through pull consumers of its own and compares it with what was acknowledged.
 #pragma once
 
 #include <vector>
@@ -10,7 +10,7 @@
 
 namespace weir {
 
-// `sent` is sorted by sequence on return. The consumer is temporary: it is deleted at the end.
+// `sent` is sorted by stream and sequence on return. The consumers are temporary: they are deleted at the end.
 verify_report verify(connections& broker, const publisher_options& options, std::vector<acknowledged>& sent);
 
 }  // namespace weir

@@ -1,10 +1,15 @@
-"""One system through the cases: publish, consume what was published, and both at once on a fresh server."""
+"""One system through the cases: publish, consume what was published, both at once on a fresh server, and publishing at a
+fixed rate for its latency."""
 import time
 
 from processes import Client, Failed, Unavailable, Usage, forget_peak, machine_busy_seconds
 from systems import IN_FLIGHT, PULL
 
 CASES = ('publish', 'consume', 'both')
+PACED = 'paced'  # with one size and number of connections only
+PACED_RATE = 10_000  # messages a second
+PACED_SECONDS_MIN = 1
+BARE_SYNC_SECONDS = 0.3
 WARM_SECONDS = 0.1
 WARM_MESSAGES = 2000
 QUIET_SECONDS = 0.25
@@ -46,11 +51,12 @@ class Meter:
 
 
 class Trial:
-    """One system, one payload size, one number of connections, in one round."""
+    """One system, one payload size, one number of connections, in one round. With a disk, the paced case too."""
 
-    def __init__(self, row, root, size, connections, seconds, count_max):
+    def __init__(self, row, root, size, connections, seconds, count_max, disk=None):
         self.row = row
         self.root = root
+        self.disk = disk
         self.seconds = seconds
         self.wait = 60 + 40 * seconds  # for a client's answer
         self.publishing = {'size': size, 'connections': connections, 'seconds': seconds, 'count-max': count_max,
@@ -60,7 +66,10 @@ class Trial:
     def run(self):
         """Figures, {'failed': why} or {'unavailable': why} by case."""
         made = {}
-        for cases, work in ((('publish', 'consume'), self._one_after_the_other), (('both',), self._both)):
+        works = [(('publish', 'consume'), self._one_after_the_other), (('both',), self._both)]
+        if self.disk and self.row.paced:
+            works.append(((PACED,), self._paced))
+        for cases, work in works:
             why = {}
             try:
                 with self.row.server(self.root) as server:
@@ -122,6 +131,20 @@ class Trial:
             seconds = (consumed['ended_ns'] - published['started_ns']) / 1e9
             made['both'] = {**meter.figures(consumed['messages'], seconds, [published, consumed]),
                             'latency_us': consumed['latency_us'], 'ack_latency_us': published['latency_us']}
+
+    def _paced(self, server, made):
+        self._create(server, 'versus')
+        seconds = max(self.seconds, PACED_SECONDS_MIN)
+        with self._client(server, 'publish', 'versus', {**self.publishing, 'rate': PACED_RATE, 'seconds': seconds}) as publisher:
+            publisher.wait_ready()
+            bare = self.disk.measure_sync(BARE_SYNC_SECONDS)
+            meter = Meter(server)
+            publisher.say('go')
+            published = publisher.result(self.wait)
+            latency = published['latency_us']
+            made[PACED] = {**meter.figures(published['messages'], published['seconds'], [published]), 'latency_us': latency,
+                           'bare_sync_us': bare, 'p99_per_sync': latency['p99'] / bare['p50'],
+                           'p99_9_per_sync': latency['p99_9'] / bare['p50']}
 
 
 def _sent_line(published):

@@ -23,7 +23,7 @@ constexpr std::chrono::milliseconds answer_max{nats_answer_ms_max};
 class batched_publisher final : public publisher_link {
  public:
   explicit batched_publisher(const versus_options& options)
-      : subject_(options.subject()), link_(options.server), payload_(options.size, '\0') {
+      : subject_(options.subject()), link_(options.server, options.rate != 0), payload_(options.size, '\0') {
     natsInbox* inbox = nullptr;
     must_be_ok(natsInbox_Create(&inbox), "inbox");
     inbox_ = inbox;
@@ -36,16 +36,20 @@ class batched_publisher final : public publisher_link {
 
   void run(publish_share& share) override {
     share_ = &share;
-    flow_ = std::clamp<uint64_t>(share.window() / 2, 1, flow_max);
+    flow_ = share.paced() ? 1 : std::clamp<uint64_t>(share.window() / 2, 1, flow_max);
     sent_ns_.resize(share.window());
     auto* payload = reinterpret_cast<uint8_t*>(payload_.data());
     for (;;) {
       uint64_t number = wait_for_room(share);
       uint64_t now = now_ns();
       if (share.over(now)) break;
+      if (share.due(now) == 0) {
+        sleep_until(share.next_due_ns());
+        continue;
+      }
       {
         std::lock_guard lock(mutex_);
-        sent_ns_[number % sent_ns_.size()] = now;
+        sent_ns_[number % sent_ns_.size()] = share.due_ns(number, now);
         sent_ = number + 1;
       }
       share.next(payload, now);

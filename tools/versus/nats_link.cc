@@ -8,8 +8,13 @@ void must_be_ok(natsStatus status, const char* what) {
   if (status != NATS_OK) stop_bench(std::string("nats: ") + what + ": " + natsStatus_GetText(status));
 }
 
-nats_link::nats_link(const std::string& server) {
-  must_be_ok(natsConnection_ConnectTo(&connection_, ("nats://" + server).c_str()), "connect");
+nats_link::nats_link(const std::string& server, bool send_at_once) {
+  natsOptions* settings = nullptr;
+  must_be_ok(natsOptions_Create(&settings), "options");
+  must_be_ok(natsOptions_SetURL(settings, ("nats://" + server).c_str()), "options");
+  must_be_ok(natsOptions_SetSendAsap(settings, send_at_once), "options");
+  must_be_ok(natsConnection_Connect(&connection_, settings), "connect");
+  natsOptions_Destroy(settings);
 }
 
 nats_link::~nats_link() {

@@ -14,7 +14,8 @@ void must_be_ok(natsStatus status, const char* what);
 
 class nats_link {
  public:
-  explicit nats_link(const std::string& server);
+  // `send_at_once`: a message is written when it is published, not gathered with others first.
+  explicit nats_link(const std::string& server, bool send_at_once = false);
   ~nats_link();
   nats_link(const nats_link&) = delete;
 

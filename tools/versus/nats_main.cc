@@ -19,7 +19,7 @@ constexpr int64_t ns_per_ms = 1'000'000;
 class nats_publisher final : public publisher_link {
  public:
   explicit nats_publisher(const versus_options& options)
-      : subject_(options.subject()), link_(options.server), payload_(options.size, '\0') {
+      : subject_(options.subject()), link_(options.server, options.rate != 0), payload_(options.size, '\0') {
     jsOptions settings;
     must_be_ok(jsOptions_Init(&settings), "options");
     settings.PublishAsync.MaxPending =
@@ -34,6 +34,10 @@ class nats_publisher final : public publisher_link {
     share_ = &share;
     auto* payload = reinterpret_cast<uint8_t*>(payload_.data());
     for (uint64_t now = now_ns(); !share.over(now); now = now_ns()) {
+      if (share.due(now) == 0) {
+        sleep_until(share.next_due_ns());
+        continue;
+      }
       share.next(payload, now);
       must_be_ok(js_PublishAsync(link_.stream(), subject_.c_str(), payload_.data(), static_cast<int>(payload_.size()),
                                  nullptr),

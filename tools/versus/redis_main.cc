@@ -1,6 +1,7 @@
 // versus-redis: the Redis part of a comparison, by hiredis: pipelined XADD to one stream, and XREADGROUP + XACK by a
 // group whose consumers are the connections.
 #include <hiredis/hiredis.h>
+#include <poll.h>
 
 #include <deque>
 #include <string>
@@ -14,6 +15,7 @@ namespace weir {
 namespace {
 
 constexpr int answer_s_max = 60;
+constexpr uint64_t ns_per_s = 1'000'000'000;
 
 struct reply_deleter {
   void operator()(redisReply* reply) const { freeReplyObject(reply); }
@@ -54,6 +56,16 @@ class redis_link {
     must(redisGetReply(context_, &got));
     return checked(got);
   }
+  // Waits until something came, or it is time, and takes in what came; false: nothing.
+  bool wait(uint64_t until_ns) {
+    pollfd watched{context_->fd, POLLIN, 0};
+    uint64_t now = now_ns();
+    uint64_t left = until_ns > now ? until_ns - now : 0;
+    timespec limit{static_cast<time_t>(left / ns_per_s), static_cast<long>(left % ns_per_s)};
+    if (::ppoll(&watched, 1, &limit, nullptr) <= 0) return false;
+    must(redisBufferRead(context_));
+    return true;
+  }
   // The next answer of those that are here already; none: null.
   reply_ptr answer_here() {
     void* got = nullptr;
@@ -88,8 +100,12 @@ class redis_publisher final : public publisher_link {
 
   void run(publish_share& share) override {
     send_more(share);
-    while (!sent_ns_.empty()) {
-      for (reply_ptr reply = link_.answer(); reply; reply = link_.answer_here()) {
+    while (!sent_ns_.empty() || !share.over(now_ns())) {
+      uint64_t far = now_ns() + answer_s_max * ns_per_s;
+      bool waits_for_answers = sent_ns_.size() >= share.window() || share.over(now_ns());
+      bool came = link_.wait(waits_for_answers || !share.paced() ? far : share.next_due_ns());
+      if (!came && waits_for_answers) stop_bench("redis: no answer");
+      for (reply_ptr reply = link_.answer_here(); reply; reply = link_.answer_here()) {
         share.acked(sent_ns_.front(), now_ns());
         sent_ns_.pop_front();
       }
@@ -102,10 +118,9 @@ class redis_publisher final : public publisher_link {
   void send_more(publish_share& share) {
     for (;;) {
       uint64_t now = now_ns();
-      if (sent_ns_.size() >= share.window() || share.over(now)) break;
-      share.next(reinterpret_cast<uint8_t*>(command_.data()) + payload_at_, now);
+      if (sent_ns_.size() >= share.window() || share.over(now) || share.due(now) == 0) break;
+      sent_ns_.push_back(share.next(reinterpret_cast<uint8_t*>(command_.data()) + payload_at_, now));
       link_.append_formatted(command_);
-      sent_ns_.push_back(now);
     }
     link_.flush();
   }

@@ -1,15 +1,16 @@
 """Medians over rounds, and the table that people read."""
 import statistics
 
-from cases import CASES
+from cases import CASES, PACED, PACED_RATE
 
 # Figures of a case, as they stand in a trial; latencies are beside them.
 FIGURES = ('rate', 'server_cpu_per_million', 'client_cpu_per_million', 'peak_bytes', 'written_per_message', 'others_cores')
 PERCENTILES = ('p50', 'p99', 'p99_9')
 CASE_TITLES = {'publish': 'Publish', 'consume': 'Consume + acknowledge (a replay of what was published)',
-               'both': 'Both at once'}
+               'both': 'Both at once', PACED: f'Publish, paced at {PACED_RATE:,} msg/s'}
 BUSY_CORES = 0.2  # taken by other programs: more, and figures of different systems or runs cannot be compared
-LATENCIES = {'publish': 'publish to ack', 'both': 'publish to delivery'}
+LATENCIES = {'publish': 'publish to ack', 'both': 'publish to delivery', PACED: 'due to ack'}
+RATIOS = ('p99_per_sync', 'p99_9_per_sync')  # of the paced case, to the median of the bare fdatasync beside it
 
 
 def _spread(values):
@@ -27,7 +28,10 @@ def _summary(outcomes):
     made = {'rounds': len(good)}
     for name in FIGURES:
         made[name] = _spread([outcome[name] for outcome in good])
-    for name in ('latency_us', 'ack_latency_us'):
+    for name in RATIOS:
+        if name in good[0]:
+            made[name] = _spread([outcome[name] for outcome in good])
+    for name in ('latency_us', 'ack_latency_us', 'bare_sync_us'):
         if name in good[0]:
             made[name] = {p: _spread([outcome[name][p] for outcome in good]) for p in PERCENTILES}
     return made
@@ -35,14 +39,15 @@ def _summary(outcomes):
 
 def summarize(rows, trials, disks):
     """The report without what is known about the machine."""
-    keys = sorted({(trial['size'], trial['connections']) for trial in trials})
     groups = []
-    for case in CASES:
-        for size, connections in keys:
+    for case in (*CASES, PACED):
+        for size, connections in sorted({(trial['size'], trial['connections']) for trial in trials if case in trial['cases']}):
             systems = {}
             for row in rows:
-                outcomes = [trial['cases'][case] for trial in trials
-                            if (trial['system'], trial['size'], trial['connections']) == (row.name, size, connections)]
+                if case == PACED and not row.paced:
+                    continue
+                outcomes = [trial['cases'][case] for trial in trials if case in trial['cases'] and
+                            (trial['system'], trial['size'], trial['connections']) == (row.name, size, connections)]
                 systems[row.name] = _summary(outcomes) if outcomes else {'unavailable': row.missing or 'not run'}
             groups.append({'case': case, 'size': size, 'connections': connections, 'systems': systems})
     baseline = {name: _spread([disk[name] for disk in disks]) for name in disks[0]} if disks else {}
@@ -72,6 +77,10 @@ def _cells(case, one, size):
     cells = [number(rate['median']), f'{number(rate["min"])} - {number(rate["max"])}', number(rate['median'] * size / 1e6)]
     if case in LATENCIES:
         cells += [time_text(one['latency_us'][p]['median']) for p in PERCENTILES]
+    if case == PACED:
+        bare = one['bare_sync_us']
+        cells += [number(one[name]['median']) for name in RATIOS]
+        cells += [' / '.join(time_text(bare[p]['median']) for p in ('p50', 'p99'))]
     return cells + [number(one['server_cpu_per_million']['median']), number(one['client_cpu_per_million']['median']),
                     number(one['peak_bytes']['median'] / 1e6), number(one['written_per_message']['median'])]
 
@@ -81,10 +90,15 @@ def _table(group, systems):
     heads = ['system', 'acknowledged means', 'msg/s', 'min - max', 'MB/s']
     if case in LATENCIES:
         heads += [f'p50 {LATENCIES[case]}', 'p99', 'p99.9']
+    if case == PACED:
+        heads += ['p99 / bare fdatasync', 'p99.9 / bare fdatasync', 'bare fdatasync beside it, p50 / p99']
     heads += ['server CPU s/million', 'client CPU s/million', 'server peak MB', 'bytes written/msg']
     lines = ['| ' + ' | '.join(heads) + ' |', '|---|---|' + '---:|' * (len(heads) - 2)]
     for name, one in group['systems'].items():
-        cells = [systems[name]['title'], systems[name]['durability']]
+        title = systems[name]['title']
+        if case == PACED and name.startswith('weir-lane'):
+            title = 'weir fast lane, what is due a frame'
+        cells = [title, systems[name]['durability']]
         if 'failed' in one:
             cells += [f'**failed** in {one["failed_rounds"]} of {one["rounds"]} rounds: {one["failed"]}']
         elif 'unavailable' in one:
@@ -153,10 +167,23 @@ def _goal_lines(report, lanes, connections):
         yield f'fast lane publish, 128 B, {where}: server CPU a record', f'{min(cpu) * 1000:.0f} ns', '<= 250 ns'
 
 
+def _latency_lines(report, lanes):
+    """(what, reached, goal) of the paced case."""
+    for group in report['groups']:
+        for name in lanes:
+            one = group['systems'].get(name, {})
+            if group['case'] != PACED or group['size'] != 128 or 'rate' not in one:
+                continue
+            for percentile, ratio, goal in zip(('p99', 'p99.9'), RATIOS, ('<= 3', '<= 10')):
+                yield (f'fast lane at {PACED_RATE:,} msg/s, 128 B: {percentile} / median of a bare fdatasync',
+                       f'{number(one[ratio]["median"])} ({number(one[ratio]["min"])} - {number(one[ratio]["max"])})', goal)
+
+
 def _goals(report):
     lanes = [name for name in report['systems'] if name.startswith('weir-lane')]
     lines = ['| ' + ' | '.join(line) + ' |' for connections in sorted({group['connections'] for group in report['groups']})
              for line in _goal_lines(report, lanes, connections)]
+    lines += ['| ' + ' | '.join(line) + ' |' for line in _latency_lines(report, lanes)]
     if not lines:
         return ''
     return '\n\n## Against the goals\n\nBest row of the fast lane; medians.\n\n| what | reached | goal |\n|---|---:|---:|\n' \

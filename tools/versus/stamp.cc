@@ -1,7 +1,5 @@
 #include "tools/versus/stamp.h"
 
-#include <chrono>
-
 #include "storage/check.h"
 #include "storage/crc32c.h"
 
@@ -12,12 +10,6 @@ namespace {
 constexpr size_t number_at = 0, sent_at = 8, publisher_at = 16, crc_at = 20;
 
 }  // namespace
-
-uint64_t now_ns() {
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-          .count());
-}
 
 stamper::stamper(uint32_t publisher, size_t payload_bytes) : publisher_(publisher) {
   WEIR_CHECK(payload_bytes >= stamp_bytes);

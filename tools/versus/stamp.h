@@ -7,13 +7,11 @@
 #include <string>
 
 #include "storage/bytes.h"
+#include "tools/load/clock.h"
 
 namespace weir {
 
 inline constexpr size_t stamp_bytes = 24;  // the smallest payload
-
-// The monotonic clock, in nanoseconds: the same for every process of a machine.
-uint64_t now_ns();
 
 struct stamp {
   uint32_t publisher = 0;

@@ -25,6 +25,7 @@ class Row:
     client: str
     options: dict = dataclasses.field(default_factory=dict)
     missing: str = ''  # why there are no figures
+    paced: bool = True  # has a row in the paced case
 
 
 def _version(program, pattern):
@@ -38,9 +39,9 @@ def _weir_rows(build, chosen):
     client = os.path.join(build, 'tools/versus/versus-weir')
     rows = [Row('weir-unary', 'weir', 'weir Publish, 256 in flight; Fetch + AckMany', 'weir, unary calls', FSYNC, server, client,
                 {'path': 'unary', 'in-flight': 256})]
-    for batch in (16, 64, 256):
+    for batch in (16, 64, 256):  # paced, a frame holds what is due, and its size is no choice
         rows.append(Row(f'weir-lane-{batch}', 'weir', f'weir fast lane, {batch} a frame', f'weir fast lane, {batch} a frame', FSYNC, server, client,
-                        {'path': 'lane', 'batch': batch}))
+                        {'path': 'lane', 'batch': batch}, paced=batch == 64))
     missing = '' if os.path.exists(chosen) and os.path.exists(client) else 'not built: run tools/build'
     return rows, 'weir-server', chosen, r'weir-server (\S+)', missing
 

@@ -1,6 +1,5 @@
 // versus-weir: the weir part of a comparison. `--path unary` is Publish, Fetch and AckMany; `--path lane` is
 // weir.v1.Broker.
-#include "tools/channel.h"
 #include "tools/load/bench_report.h"
 #include "tools/versus/weir_calls.h"
 #include "tools/versus/weir_lane.h"
@@ -39,6 +38,5 @@ std::unique_ptr<versus_system> make(const versus_options& options) {
 }  // namespace weir
 
 int main(int argc, char** argv) {
-  weir::prepare_grpc();
   return weir::versus_main(argc, argv, weir::make);
 }

@@ -1,6 +1,7 @@
 #include "tools/versus/weir_unary.h"
 
 #include "tools/load/bench_report.h"
+#include "tools/load/h2_turn.h"
 #include "tools/versus/weir_calls.h"
 #include "tools/versus/weir_wire.h"
 
@@ -26,22 +27,22 @@ class unary_publisher final : public publisher_link, private call_sink {
   void run(publish_share& share) override {
     share_ = &share;
     send_more();
-    while (share.in_flight() != 0 || unsent_ns_ != 0) {
-      connection_.flush();
-      connection_.receive(*this);
+    const std::vector<h2_peer> peers{{&connection_, this}};
+    while (share.in_flight() != 0 || unsent_ns_ != 0 || !share.over(now_ns())) {
+      bool waits_for_answers = unsent_ns_ != 0 || share.in_flight() >= share.window() || share.over(now_ns());
+      h2_turn(peers, waits_for_answers || !share.paced() ? UINT64_MAX : share.next_due_ns());
       send_more();
     }
   }
 
  private:
-  // A call's tag is the time when it was made.
+  // A call's tag is the time when it was, or should have been, made.
   void send_more() {
     for (;;) {
       if (unsent_ns_ == 0) {
         uint64_t now = now_ns();
-        if (share_->in_flight() >= share_->window() || share_->over(now)) return;
-        share_->next(reinterpret_cast<uint8_t*>(request_.data()) + payload_at_, now);
-        unsent_ns_ = now;
+        if (share_->in_flight() >= share_->window() || share_->over(now) || share_->due(now) == 0) return;
+        unsent_ns_ = share_->next(reinterpret_cast<uint8_t*>(request_.data()) + payload_at_, now);
       }
       if (!connection_.start(publish_path, as_bytes(request_), unsent_ns_)) return;  // held back by flow control
       unsent_ns_ = 0;

@@ -6,8 +6,6 @@
 namespace weir {
 namespace {
 
-constexpr uint32_t varint = 0, fixed64 = 1, with_length = 2, fixed32 = 5;
-
 // Field numbers of FetchResponse and ConsumeBatch, MessagePb, PublishBatch and PublishRecord.
 constexpr uint32_t success_field = 1, code_field = 2, message_field = 3, messages_field = 4, damaged_field = 1000,
                    confirmed_field = 1001;
@@ -20,18 +18,6 @@ constexpr size_t padded_varint_bytes = 8;
   stop_bench("the server sent something that is no protobuf message");
 }
 
-uint64_t take_varint(byte_span& left) {
-  uint64_t value = 0;
-  for (unsigned shift = 0; shift < 64; shift += 7) {
-    if (left.empty()) malformed();
-    uint8_t next = left[0];
-    left = left.subspan(1);
-    value |= static_cast<uint64_t>(next & 0x7f) << shift;
-    if ((next & 0x80) == 0) return value;
-  }
-  malformed();
-}
-
 // Always padded_varint_bytes long, so that a number can change in place.
 void put_padded_varint(uint64_t value, uint8_t* to) {
   for (size_t n = 0; n + 1 < padded_varint_bytes; ++n) to[n] = static_cast<uint8_t>(value >> (7 * n) | 0x80);
@@ -39,70 +25,22 @@ void put_padded_varint(uint64_t value, uint8_t* to) {
 }
 
 // Sequence and payload of a MessagePb.
-uint64_t read_message(byte_span left, consume_share& share, uint64_t at_ns) {
+uint64_t read_message(byte_span bytes, consume_share& share, uint64_t at_ns) {
   uint64_t seq = 0;
   bool has_payload = false;
-  for (wire_field field; next_field(left, field);) {
+  field_reader fields(bytes);
+  for (wire_field field; fields.next(field);) {
     if (field.number == seq_field) seq = field.value;
     if (field.number != payload_field) continue;
     share.take(field.bytes, at_ns);
     has_payload = true;
   }
+  if (!fields.good()) malformed();
   if (!has_payload) stop_bench("a message came back without its payload");
   return seq;
 }
 
 }  // namespace
-
-void put_varint(uint64_t value, std::string& out) {
-  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
-  out.push_back(static_cast<char>(value));
-}
-
-void put_number_field(uint32_t field, uint64_t value, std::string& out) {
-  put_varint(uint64_t{field} << 3 | varint, out);
-  put_varint(value, out);
-}
-
-void put_text_field(uint32_t field, std::string_view text, std::string& out) {
-  put_varint(uint64_t{field} << 3 | with_length, out);
-  put_varint(text.size(), out);
-  out.append(text);
-}
-
-void put_numbers_field(uint32_t field, const std::vector<uint64_t>& numbers, std::string& out) {
-  std::string packed;
-  for (uint64_t number : numbers) put_varint(number, packed);
-  put_text_field(field, packed, out);
-}
-
-bool next_field(byte_span& left, wire_field& out) {
-  if (left.empty()) return false;
-  uint64_t tag = take_varint(left);
-  out.number = static_cast<uint32_t>(tag >> 3);
-  out.bytes = {};
-  switch (tag & 7) {
-    case varint:
-      out.value = take_varint(left);
-      return true;
-    case with_length: {
-      uint64_t size = take_varint(left);
-      if (size > left.size()) malformed();
-      out.bytes = left.first(static_cast<size_t>(size));
-      left = left.subspan(static_cast<size_t>(size));
-      return true;
-    }
-    case fixed64:
-    case fixed32: {
-      size_t size = (tag & 7) == fixed64 ? 8 : 4;
-      if (size > left.size()) malformed();
-      left = left.subspan(size);
-      return true;
-    }
-    default:
-      malformed();
-  }
-}
 
 void read_delivered(byte_span bytes, consume_share& share, delivered_batch& out) {
   uint64_t at_ns = now_ns();
@@ -110,7 +48,8 @@ void read_delivered(byte_span bytes, consume_share& share, delivered_batch& out)
   out.confirmed = 0;
   out.messages = 0;
   out.seqs.clear();
-  for (wire_field field; next_field(bytes, field);) {
+  field_reader fields(bytes);
+  for (wire_field field; fields.next(field);) {
     switch (field.number) {
       case success_field:
         out.success = field.value != 0;
@@ -134,6 +73,7 @@ void read_delivered(byte_span bytes, consume_share& share, delivered_batch& out)
         break;
     }
   }
+  if (!fields.good()) malformed();
   if (!out.success) stop_bench("the server refused: " + out.result_code + ": " + out.message);
 }
 
@@ -144,7 +84,7 @@ publish_frame::publish_frame(std::string_view stream, std::string_view subject, 
   put_text_field(payload_field, std::string(share.payload_bytes(), '\0'), record);
   payload_at_ = record.size() - share.payload_bytes();
   put_text_field(stream_field, stream, bytes_);
-  put_varint(uint64_t{frame_field} << 3 | varint, bytes_);
+  put_tag(frame_field, wire_type::varint, bytes_);
   number_at_ = bytes_.size();
   bytes_.append(padded_varint_bytes, '\0');
   records_at_ = bytes_.size();

@@ -1,7 +1,5 @@
-// Frames of weir as a comparison's client makes and reads them: protobuf by hand, many records at a time.
-//
-// A client of a library would pay for objects a record; the other systems' C clients have nothing of the kind, so here
-// the bytes are written and read in place.
+// Frames of weir as a comparison's client makes and reads them: in place, many records at a time. The other systems' C
+// clients make no objects a message either.
 #pragma once
 
 #include <string>
@@ -9,24 +7,10 @@
 #include <vector>
 
 #include "storage/bytes.h"
+#include "tools/load/wire.h"
 #include "tools/versus/worker.h"
 
 namespace weir {
-
-void put_varint(uint64_t value, std::string& out);
-void put_number_field(uint32_t field, uint64_t value, std::string& out);
-void put_text_field(uint32_t field, std::string_view text, std::string& out);
-// `repeated uint64`, packed.
-void put_numbers_field(uint32_t field, const std::vector<uint64_t>& numbers, std::string& out);
-
-// Takes fields of a message one after the other.
-struct wire_field {
-  uint32_t number = 0;
-  uint64_t value = 0;  // of a varint
-  byte_span bytes;     // of what has a length
-};
-// False at the end; what is no protobuf ends the program.
-bool next_field(byte_span& left, wire_field& out);
 
 // A FetchResponse or a ConsumeBatch.
 struct delivered_batch {

@@ -15,6 +15,7 @@
 
 #include "tools/flags.h"
 #include "tools/load/bench_report.h"
+#include "tools/load/h2_turn.h"
 
 namespace weir {
 namespace {
@@ -94,7 +95,10 @@ void publish(const versus_options& options, versus_system& system) {
   std::vector<std::thread> threads;
   for (size_t n = 0; n < links.size(); ++n) {
     shares[n].begin(started);
-    threads.emplace_back([&links, &shares, n] { links[n]->run(shares[n]); });
+    threads.emplace_back([&links, &shares, n] {
+      if (shares[n].paced()) ask_for_exact_timers();
+      links[n]->run(shares[n]);
+    });
   }
   for (std::thread& thread : threads) thread.join();
   uint64_t ended = started;
@@ -201,6 +205,7 @@ std::optional<int> parse(int argc, char** argv, versus_options& options) {
   add_count(app, "--pull", options.pull, 1, 4096, "messages a consumer takes at a time");
   add_count(app, "--in-flight", options.in_flight, 1, 1 << 20, "messages sent and not acknowledged");
   add_number(app, "--seconds", options.seconds, 0.001, 3600, "of publishing");
+  add_number(app, "--rate", options.rate, 0, 1e7, "messages a second; 0: as fast as it goes");
   add_count(app, "--count-max", options.count_max, 0, ledger::numbers_max, "messages at most; 0: no bound");
   return parse_flags(app, argc, argv);
 }
@@ -212,14 +217,47 @@ void stop_unavailable(const std::string& reason) {
   std::_Exit(unavailable_code);  // other threads may still run
 }
 
+void sleep_until(uint64_t at_ns) {
+  std::this_thread::sleep_until(std::chrono::steady_clock::time_point(std::chrono::nanoseconds(at_ns)));
+}
+
 publish_share::publish_share(const versus_options& options, uint32_t publisher)
     : stamper_(publisher, options.size),
       window_(std::max<uint64_t>(1, options.in_flight / options.connections)),
       count_max_(options.count_max == 0 ? UINT64_MAX : std::max<uint64_t>(1, options.count_max / options.connections)),
-      duration_ns_(static_cast<uint64_t>(options.seconds * ns_per_s)) {}
+      duration_ns_(static_cast<uint64_t>(options.seconds * ns_per_s)) {
+  if (options.rate == 0) return;
+  double rate = options.rate / static_cast<double>(options.connections);
+  step_ns_ = ns_per_s / rate;
+  count_max_ = std::min(count_max_, std::max<uint64_t>(1, static_cast<uint64_t>(rate * options.seconds)));
+}
 
 void publish_share::begin(uint64_t at_ns) {
-  ends_ns_ = at_ns + duration_ns_;
+  begun_ns_ = at_ns;
+  ends_ns_ = at_ns + (paced() ? 2 : 1) * duration_ns_;
+}
+
+uint64_t publish_share::due_ns(uint64_t number, uint64_t sent_ns) const {
+  return paced() ? begun_ns_ + static_cast<uint64_t>(static_cast<double>(number) * step_ns_) : sent_ns;
+}
+
+uint64_t publish_share::due(uint64_t at_ns) const {
+  if (!paced()) return UINT64_MAX;
+  if (at_ns < next_due_ns()) return 0;
+  auto all = static_cast<uint64_t>(static_cast<double>(at_ns - begun_ns_) / step_ns_) + 1;
+  return std::max<uint64_t>(std::min(all, count_max_) - sent_, 1);
+}
+
+uint64_t publish_share::next(uint8_t* payload, uint64_t at_ns) {
+  uint64_t due = due_ns(sent_, at_ns);
+  stamper_.write(payload, sent_++, due);
+  return due;
+}
+
+uint64_t publish_share::renew(uint8_t* payload, uint64_t at_ns) {
+  uint64_t due = due_ns(sent_, at_ns);
+  stamper_.renew(payload, sent_++, due);
+  return due;
 }
 
 void publish_share::acked(uint64_t sent_ns, uint64_t at_ns, uint64_t count) {

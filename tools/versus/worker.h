@@ -31,6 +31,7 @@ struct versus_options {
   uint64_t pull = 512;        // messages a consumer asks for at a time
   uint64_t in_flight = 4096;  // messages sent and not acknowledged, all connections together
   double seconds = 1;         // of publishing
+  double rate = 0;            // messages a second, all connections together; 0: as fast as it goes
   uint64_t count_max = 0;     // publish no more than that, all connections together; 0: no bound
 
   // Of all messages, where there are subjects.
@@ -46,15 +47,22 @@ class publish_share {
   publish_share(const versus_options& options, uint32_t publisher);
   void begin(uint64_t at_ns);
 
-  // Nothing more is to be sent.
+  // Nothing more is to be sent. A paced share sends everything that was due, unless that takes twice the time.
   bool over(uint64_t at_ns) const { return at_ns >= ends_ns_ || sent_ >= count_max_; }
+  bool paced() const { return step_ns_ != 0; }
+  // How many messages are due and not sent; not paced: as many as there is room for.
+  uint64_t due(uint64_t at_ns) const;
+  // When the next message is to be sent; not paced: at once.
+  uint64_t next_due_ns() const { return paced() ? due_ns(sent_, 0) : 0; }
+  // When message `number` should have been sent, from which its latency counts; not paced: when it was.
+  uint64_t due_ns(uint64_t number, uint64_t sent_ns) const;
   size_t payload_bytes() const { return stamper_.payload_bytes(); }
   // Messages this connection may have in flight.
   uint64_t window() const { return window_; }
-  // Writes the next payload.
-  void next(uint8_t* payload, uint64_t at_ns) { stamper_.write(payload, sent_++, at_ns); }
+  // Writes the next payload; returns the time in its stamp, when it should have been sent.
+  uint64_t next(uint8_t* payload, uint64_t at_ns);
   // The same over an earlier payload of this share.
-  void renew(uint8_t* payload, uint64_t at_ns) { stamper_.renew(payload, sent_++, at_ns); }
+  uint64_t renew(uint8_t* payload, uint64_t at_ns);
   void acked(uint64_t sent_ns, uint64_t at_ns, uint64_t count = 1);
 
   uint64_t sent() const { return sent_; }
@@ -68,6 +76,8 @@ class publish_share {
   uint64_t window_;
   uint64_t count_max_;
   uint64_t duration_ns_;
+  double step_ns_ = 0;  // between two messages of a paced share; 0: not paced
+  uint64_t begun_ns_ = 0;
   uint64_t ends_ns_ = 0;
   uint64_t ended_ns_ = 0;
   uint64_t sent_ = 0;
@@ -122,6 +132,9 @@ class consumer_link {
   // answers them, answered.
   virtual void run(consume_share& share) = 0;
 };
+
+// For who has nothing else to wait for.
+void sleep_until(uint64_t at_ns);
 
 // How long a consumer waits for messages before it looks whether it is over.
 inline constexpr unsigned wait_ms_max = 200;
