@@ -147,6 +147,7 @@ bool part_reader::copy_rows(part_builder& to) {
     before = found.seq;
     if (status_) to.add(found.seq, found.offset, found.length, names[found.slot], found.time);
   }
+  to.resolve();  // the names go with this reader
   return status_ ? true : false;
 }
 

@@ -93,10 +93,12 @@ part_builder block_writer::merged(size_t absorbed) {
     part_reader reader(*to_, old_->parts[i]->info);
     if (!reader.copy_rows(all)) return part_builder(made_.base);
   }
+  builder_.resolve();
   for (size_t i = 0; i < builder_.rows(); ++i) {
     const block_row& row = builder_.row(i);
     all.add(row.seq, row.offset, row.length, builder_.subject_of(i), row.time);
   }
+  all.resolve();
   return all;
 }
 
@@ -122,9 +124,11 @@ result<block_ref> block_writer::finish(bool seal, bool salvaged) {
   info.stream = made_.stream;
   info.marker = length();
   info.previous = made_.parts.empty() ? 0 : made_.parts.back()->info.trailer();
-  builder_.encode(info, buffer_);
-  auto written = write_out();
+  const auto some = [this] { return write_out(); };
+  auto written = builder_.encode(info, buffer_, some);
+  if (written) written = write_out();
   if (!written) return written.err();
+  WEIR_CHECK(written_ == info.end());
   auto synced = to_->sync();
   if (!synced) {
     sync_failed_ = true;

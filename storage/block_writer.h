@@ -20,7 +20,7 @@ class block_writer {
   // Goes on behind what counts of a block that is not closed.
   static result<block_writer> append(disk& where, const std::string& root, block_ref to);
 
-  // In order of sequence, above what is there.
+  // In order of sequence, above what is there. The subject's bytes stay where they are until finish() or abandon().
   result<void> add(byte_span record, seq_no seq, std::string_view subject, wall_ms time);
   // Messages and bytes in the file, with what was added.
   uint64_t rows() const { return (old_ ? old_->rows() : 0) + builder_.rows(); }

@@ -14,7 +14,7 @@ using namespace block_format;
 // Cuts what it is given into checked pages.
 class page_writer {
  public:
-  explicit page_writer(std::string& to) : to_(to) {}
+  page_writer(std::string& to, const std::function<result<void>()>& write_out) : to_(to), write_out_(write_out) {}
 
   void put(const uint8_t* bytes, size_t size) {
     while (size > page_content - used_) {
@@ -38,8 +38,9 @@ class page_writer {
     put_item<4>([value](uint8_t* to) { store_le<uint32_t>(to, value); });
   }
   // Of the last page.
-  void finish() {
+  result<void> finish() {
     if (used_ > 0) end_page();
+    return std::move(status_);
   }
 
  private:
@@ -47,9 +48,15 @@ class page_writer {
     store_le<uint32_t>(page_ + used_, crc32c({page_, used_}));
     to_.append(as_text({page_, used_ + 4}));
     used_ = 0;
+    if (to_.size() < write_bytes) return;
+    if (status_) status_ = write_out_();
+    to_.clear();  // after a failure nothing counts
   }
 
+  static constexpr size_t write_bytes = 1 << 20;
   std::string& to_;
+  const std::function<result<void>()>& write_out_;
+  result<void> status_;
   uint8_t page_[page_bytes];
   size_t used_ = 0;
 };
@@ -78,22 +85,45 @@ void sort_by_hash(std::vector<uint64_t>& items) {
 
 }  // namespace
 
-uint32_t part_builder::slot_of(std::string_view wanted) {
-  if (!rows_.empty() && name(rows_.back().slot) == wanted) return rows_.back().slot;
+void part_builder::restart(seq_no base) {
+  base_ = base;
+  rows_.clear();
+  subjects_.clear();
+  names_.clear();
+  std::fill(table_.begin(), table_.end(), 0);
+  waiting_count_ = 0;
+}
+
+bool part_builder::repeats(std::string_view subject) const {
+  if (rows_.empty()) return false;
+  const auto before = waiting_count_ > 0 ? waiting_[waiting_count_ - 1].subject : name(rows_.back().slot);
+  return before == subject;
+}
+
+uint32_t part_builder::slot_of(const unresolved& row, uint32_t number) {
   if (subjects_.size() * 4 >= table_.size() * 3) grow();
-  const size_t full = std::hash<std::string_view>()(wanted);
-  const auto hash = static_cast<uint32_t>(full ^ (full >> 32));
-  size_t at = hash & (table_.size() - 1);
+  size_t at = row.hash & (table_.size() - 1);
   for (; table_[at] != 0; at = (at + 1) & (table_.size() - 1)) {
     const uint32_t slot = static_cast<uint32_t>(table_[at]) - 1;
-    if (static_cast<uint32_t>(table_[at] >> 32) == hash && name(slot) == wanted) return slot;
+    if (static_cast<uint32_t>(table_[at] >> 32) == row.hash && name(slot) == row.subject) return slot;
   }
   const auto slot = static_cast<uint32_t>(subjects_.size());
-  table_[at] = uint64_t{hash} << 32 | (slot + 1);
-  const auto row = static_cast<uint32_t>(rows_.size());
-  subjects_.push_back(entry{static_cast<uint32_t>(names_.size()), static_cast<uint32_t>(wanted.size()), 0, row, row});
-  names_ += wanted;
+  table_[at] = uint64_t{row.hash} << 32 | (slot + 1);
+  const auto length = static_cast<uint32_t>(row.subject.size());
+  subjects_.push_back(entry{static_cast<uint32_t>(names_.size()), length, 0, number, number});
+  names_ += row.subject;
   return slot;
+}
+
+void part_builder::resolve() {
+  auto number = static_cast<uint32_t>(rows_.size() - waiting_count_);
+  for (size_t i = 0; i < waiting_count_; ++i, ++number) {
+    const uint32_t slot = waiting_[i].repeats ? rows_[number - 1].slot : slot_of(waiting_[i], number);
+    rows_[number].slot = slot;
+    ++subjects_[slot].count;
+    subjects_[slot].last = number;
+  }
+  waiting_count_ = 0;
 }
 
 void part_builder::grow() {
@@ -109,10 +139,15 @@ void part_builder::grow() {
 
 void part_builder::add(seq_no seq, uint64_t offset, size_t length, std::string_view subject, wall_ms time) {
   WEIR_CHECK(rows_.empty() || rows_.back().seq < seq);
-  const uint32_t slot = slot_of(subject);
-  ++subjects_[slot].count;
-  subjects_[slot].last = static_cast<uint32_t>(rows_.size());
-  rows_.push_back(block_row{seq, static_cast<uint32_t>(offset), static_cast<uint32_t>(length), slot, time});
+  unresolved row{subject, 0, repeats(subject)};
+  if (!row.repeats) {
+    const size_t hash = std::hash<std::string_view>()(subject);
+    row.hash = static_cast<uint32_t>(hash ^ (hash >> 32));
+    if (!table_.empty()) __builtin_prefetch(&table_[row.hash & (table_.size() - 1)], 1);
+  }
+  rows_.push_back(block_row{seq, static_cast<uint32_t>(offset), static_cast<uint32_t>(length), 0, time});
+  waiting_[waiting_count_++] = row;
+  if (waiting_count_ == waiting_.size()) resolve();
 }
 
 std::vector<seq_no> part_builder::group_first() const {
@@ -178,21 +213,21 @@ void part_builder::describe(part_info& info) const {
   }
 }
 
-void part_builder::encode(part_info& info, std::string& to) const {
+result<void> part_builder::encode(part_info& info, std::string& to, const std::function<result<void>()>& write_out) {
   WEIR_CHECK(!rows_.empty());
+  resolve();
   describe(info);
-  const size_t before = to.size();
-  to.reserve(before + info.end() - info.marker);
   uint8_t marker[marker_bytes];
   encode_marker(marker, info);
   to.append(as_text(marker));
-  page_writer pages(to);
+  page_writer pages(to, write_out);
   encode_content(pages);
-  pages.finish();
+  auto written = pages.finish();
+  if (!written) return written;
   uint8_t trailer[trailer_bytes];
   encode_trailer(trailer, info);
   to.append(as_text(trailer));
-  WEIR_CHECK(info.marker + (to.size() - before) == info.end());
+  return ok();
 }
 
 }  // namespace weir

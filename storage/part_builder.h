@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "storage/block_format.h"
+#include "storage/result.h"
 
 namespace weir {
 
@@ -18,16 +19,21 @@ class part_builder {
   part_builder(part_builder&&) = default;
   part_builder& operator=(part_builder&&) = default;
 
-  // In order of sequence.
+  // Empty again, and keeps its memory.
+  void restart(seq_no base);
+
+  // In order of sequence. The subject's bytes stay where they are until resolve() or encode().
   void add(seq_no seq, uint64_t offset, size_t length, std::string_view subject, wall_ms time);
   size_t rows() const { return rows_.size(); }
+  // Looks up the subjects of all rows: before the next two are asked for.
+  void resolve();
   // Subject of each row, as added. Valid until the next add().
   std::string_view subject_of(size_t row) const { return name(rows_[row].slot); }
   const block_row& row(size_t at) const { return rows_[at]; }
 
   // Appends marker, index pages and trailer. The caller fills in flags, level, stream, marker and previous; the rest is
-  // set.
-  void encode(part_info& info, std::string& to) const;
+  // set. `write_out` is called now and then: it takes what `to` holds; encode() fails with what that fails with.
+  result<void> encode(part_info& info, std::string& to, const std::function<result<void>()>& write_out);
   std::vector<seq_no> group_first() const;
 
  private:
@@ -38,11 +44,18 @@ class part_builder {
     uint32_t first;  // row
     uint32_t last;
   };
+  struct unresolved {
+    std::string_view subject;
+    uint32_t hash;
+    bool repeats;  // the subject of the row before
+  };
+  static constexpr size_t side_by_side = 16;
 
   std::string_view name(uint32_t slot) const {
     return std::string_view(names_).substr(subjects_[slot].name_offset, subjects_[slot].name_length);
   }
-  uint32_t slot_of(std::string_view name);
+  bool repeats(std::string_view subject) const;
+  uint32_t slot_of(const unresolved& row, uint32_t number);
   void grow();
   void describe(part_info& info) const;
   std::vector<uint32_t> postings() const;
@@ -53,6 +66,8 @@ class part_builder {
   std::vector<entry> subjects_;  // by slot
   std::string names_;            // of all slots, in their order
   std::vector<uint64_t> table_;  // open addressing: hash << 32 | slot + 1; 0 is free
+  std::array<unresolved, side_by_side> waiting_;
+  size_t waiting_count_ = 0;  // the last rows
 };
 
 }  // namespace weir

@@ -11,6 +11,7 @@ constexpr size_t arena_bytes_max = 256 << 10;
 // An ephemeral log keeps at most so many dead nodes for each live one.
 constexpr size_t dead_per_live_max = 4;
 constexpr size_t dead_free = 4096;
+constexpr size_t ahead = 8;  // records of a run: what they follow at their subjects is fetched so much earlier
 
 }  // namespace
 
@@ -103,6 +104,8 @@ stored_log::appended stored_log::append_run(const std::vector<record_fields>& ru
   seq_no seq = first;
   uint8_t* at = room.payload;
   for (size_t i = 0; i < run.size(); ++i) {
+    if (i + ahead < run.size() && ordinals_[i + ahead] != ordinals_[i])
+      tail_.expect(index_.at(ordinals_[i + ahead]).last);
     const size_t size = encode_record(at, run[i], seq, epoch);
     place_appended(seq, room.owner, {at, size}, ordinals_[i]);
     at += size;

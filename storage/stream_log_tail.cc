@@ -12,6 +12,14 @@ constexpr size_t compact_chunk_bytes = 256 << 10;
 }
 
 size_t record_tail::run_at(seq_no seq) const {
+  // Where no sequence is missing the place is nearly known: all runs are full but those that a checkpoint cut short.
+  constexpr size_t steps_max = 8;
+  if (!runs_.empty() && seq >= runs_.front()->first) {
+    const size_t guess = (seq.raw() - runs_.front()->first.raw()) / run_nodes_max;
+    for (size_t i = guess; i + 1 < runs_.size() && i < guess + steps_max && runs_[i]->first <= seq; ++i) {
+      if (seq < runs_[i + 1]->first) return i;
+    }
+  }
   auto found = std::lower_bound(runs_.begin(), runs_.end(), seq,
                                 [](const auto& run, seq_no wanted) { return run->last() < wanted; });
   return static_cast<size_t>(found - runs_.begin());
@@ -21,6 +29,7 @@ size_t record_tail::run_at(seq_no seq) const {
 size_t record_tail::node_at(const tail_run& run, seq_no seq) {
   if (seq <= run.first) return 0;
   uint64_t delta = seq.raw() - run.first.raw();
+  if (delta < run.nodes.size() && run.nodes[delta].delta == delta) return delta;
   if (run.nodes.back().delta + size_t{1} == run.nodes.size()) return std::min<size_t>(delta, run.nodes.size());
   auto found = std::lower_bound(run.nodes.begin(), run.nodes.end(), delta,
                                 [](const tail_node& node, uint64_t wanted) { return node.delta < wanted; });
@@ -33,6 +42,13 @@ tail_node* record_tail::look_further(seq_no seq) const {
   size_t at = node_at(run, seq);
   if (at == run.nodes.size() || run.seq_of(run.nodes[at]) != seq || run.nodes[at].removed) return nullptr;
   return &run.nodes[at];
+}
+
+void record_tail::expect(seq_no seq) const {
+  if (runs_.empty() || seq < runs_.front()->first) return;
+  const tail_run& run = *runs_[std::min(run_at(seq), runs_.size() - 1)];
+  const uint64_t delta = seq.raw() - run.first.raw();
+  if (delta < run.nodes.size()) __builtin_prefetch(&run.nodes[delta], 1);
 }
 
 void record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes) {

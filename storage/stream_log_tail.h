@@ -52,6 +52,8 @@ class record_tail {
   // Says which subject a live node has, most often the last; `before` is the live node before it there (one that is not
   // in the tail: none).
   void link(seq_no seq, uint32_t subject, seq_no before);
+  // The node is asked for soon: fetches it into the cache.
+  void expect(seq_no seq) const;
   // The node of a live sequence; null if it is not here.
   const tail_node* find(seq_no seq) const { return lookup(seq); }
   // Takes a live node out of its subject's chain and lets go of its bytes.
@@ -87,7 +89,7 @@ class record_tail {
  private:
   static constexpr size_t run_nodes_max = 1024;
 
-  size_t run_at(seq_no seq) const;  // the run that may hold seq, else the first after it
+  size_t run_at(seq_no seq) const;  // the run that may hold seq, else the first after it (or the one before)
   static size_t node_at(const tail_run& run, seq_no seq);
   tail_node* lookup(seq_no seq) const {
     if (runs_.empty() || seq < runs_.back()->first) return look_further(seq);

@@ -44,8 +44,13 @@ subject_index::ordinal subject_index::find_or_add(std::string_view name, uint32_
 }
 
 subject_index::ordinal subject_index::likely(uint32_t hash) const {
-  const uint64_t slot = slots_[home_of(hash)];
-  return static_cast<uint32_t>(slot >> 32) == hash ? static_cast<ordinal>(slot) - 1 : none;
+  constexpr size_t steps_max = 4;
+  size_t at_slot = home_of(hash);
+  for (size_t step = 0; step < steps_max && slots_[at_slot] != 0; ++step) {
+    if (static_cast<uint32_t>(slots_[at_slot] >> 32) == hash) return static_cast<ordinal>(slots_[at_slot]) - 1;
+    at_slot = (at_slot + 1) & (slots_.size() - 1);
+  }
+  return none;
 }
 
 void subject_index::find_or_add(const std::vector<record_fields>& run, std::vector<ordinal>& to) {
@@ -54,6 +59,7 @@ void subject_index::find_or_add(const std::vector<record_fields>& run, std::vect
   // Of those that are not at the subject of the one before: where they stand in the run, and their hashes.
   size_t fresh[side_by_side];
   uint32_t hashes[side_by_side];
+  ordinal known[side_by_side];
   for (size_t first = 0; first < run.size(); first += side_by_side) {
     const size_t end = std::min(run.size(), first + side_by_side);
     size_t count = 0;
@@ -64,12 +70,14 @@ void subject_index::find_or_add(const std::vector<record_fields>& run, std::vect
       __builtin_prefetch(&slots_[home_of(hash)]);
     }
     for (size_t n = 0; n < count; ++n) {
-      const ordinal at_home = likely(hashes[n]);
-      if (at_home != none) __builtin_prefetch(&at(at_home), 1);
+      const ordinal found = known[n] = likely(hashes[n]);
+      if (found != none) __builtin_prefetch(&at(found), 1);
     }
     for (size_t n = 0; n < count; ++n) {
-      const ordinal at_home = likely(hashes[n]);
-      if (at_home != none) __builtin_prefetch(at(at_home).name.data());
+      if (known[n] == none) continue;
+      const std::string_view name = at(known[n]).name;
+      __builtin_prefetch(name.data());
+      __builtin_prefetch(name.data() + name.size() - 1);
     }
     size_t i = first;
     for (size_t n = 0; n < count; ++n) {

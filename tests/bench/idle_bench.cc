@@ -1,5 +1,6 @@
 // bench_idle: what a broker costs that has nothing to do: its share of a core and its resident memory, with a thousand
-// streams of one message each and one idle connection.
+// streams of one message each and one idle connection; what each stream takes of that; and how long the broker needs to
+// start with them, after a stop and after a kill.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
@@ -17,6 +18,8 @@ namespace {
 
 constexpr double share_goal_percent = 1;
 constexpr double resident_goal_mb = 100;
+constexpr double start_goal_s = 3;
+constexpr double stream_goal_bytes = 8 << 10;
 
 struct settings {
   server_settings server{"build/bin/weir-server", {}, "", std::nullopt};
@@ -47,9 +50,20 @@ nlohmann::json measure(const settings& chosen) {
     used += spent;
     threads[name] = spent / chosen.idle_s * 100;
   }
+  const uint64_t resident = server.resident_bytes();
+  const double after_kill = server.restart(true);
+  const double after_stop = server.restart(false);
+  const uint64_t resident_again = server.resident_bytes();
+  const auto each = [&](uint64_t bytes) {
+    return (static_cast<double>(bytes) - static_cast<double>(resident_empty)) / chosen.streams;
+  };
   return {{"cpu_percent", used / chosen.idle_s * 100},
           {"thread_percent", threads},
-          {"resident_mb", static_cast<double>(server.resident_bytes()) / 1e6},
+          {"resident_mb", static_cast<double>(resident) / 1e6},
+          {"stream_bytes", each(resident)},
+          {"stream_bytes_restarted", each(resident_again)},
+          {"start_after_kill_s", after_kill},
+          {"start_after_stop_s", after_stop},
           {"resident_empty_mb", static_cast<double>(resident_empty) / 1e6}};
 }
 
@@ -79,6 +93,11 @@ int main_of_bench(int argc, char** argv) {
       "idle with %u streams: %.3f %% of a core (goal < %.0f %%), %.1f MB resident (goal < %.0f MB; %.1f MB empty)\n",
       chosen.streams, report["cpu_percent"].get<double>(), share_goal_percent, report["resident_mb"].get<double>(),
       resident_goal_mb, report["resident_empty_mb"].get<double>());
+  std::printf(
+      "a stream takes %.0f bytes, %.0f after a restart (goal <= %.0f); started in %.2f s after a kill, %.2f s after a "
+      "stop (goal <= %.0f)\n",
+      report["stream_bytes"].get<double>(), report["stream_bytes_restarted"].get<double>(), stream_goal_bytes,
+      report["start_after_kill_s"].get<double>(), report["start_after_stop_s"].get<double>(), start_goal_s);
   return 0;
 }
 

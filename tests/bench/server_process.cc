@@ -77,7 +77,7 @@ std::string http_get(const std::string& address, const std::string& path) {
 
 }  // namespace
 
-server_process::server_process(const server_settings& settings) {
+server_process::server_process(const server_settings& settings) : settings_(settings) {
   if (::access(settings.program.c_str(), X_OK) != 0) stop_bench("no program " + settings.program);
   std::string pattern = settings.data_root + "/weir-bench-XXXXXX";
   if (::mkdtemp(pattern.data()) == nullptr) {
@@ -85,16 +85,20 @@ server_process::server_process(const server_settings& settings) {
   }
   data_root_ = pattern;
   data_ = data_root_ + "/data";
-  std::vector<std::string> words = {settings.program, "--listen", "127.0.0.1:0", "--admin",
-                                    "127.0.0.1:0",    "--data",   data_};
-  words.insert(words.end(), settings.arguments.begin(), settings.arguments.end());
+  start();
+}
+
+void server_process::start() {
+  std::vector<std::string> words = {settings_.program, "--listen", "127.0.0.1:0", "--admin",
+                                    "127.0.0.1:0",     "--data",   data_};
+  words.insert(words.end(), settings_.arguments.begin(), settings_.arguments.end());
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) stop_bench("no pipe");
   pid_ = ::fork();
-  if (pid_ == 0) become_server(settings, arguments.data(), ends[1]);
+  if (pid_ == 0) become_server(settings_, arguments.data(), ends[1]);
   ::close(ends[1]);
   output_ = ends[0];
   wait_until_ready();
@@ -123,8 +127,15 @@ void server_process::wait_until_ready() {
   admin_ = word_after(said, "admin");
 }
 
-server_process::~server_process() {
-  ::kill(pid_, SIGTERM);
+double server_process::restart(bool kill) {
+  stop(kill ? SIGKILL : SIGTERM);
+  const clock::time_point begun = clock::now();
+  start();
+  return std::chrono::duration<double>(clock::now() - begun).count();
+}
+
+void server_process::stop(int signal) {
+  ::kill(pid_, signal);
   const clock::time_point limit = clock::now() + stop_limit;
   while (::waitpid(pid_, nullptr, WNOHANG) == 0) {
     if (clock::now() > limit) {
@@ -136,6 +147,10 @@ server_process::~server_process() {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   ::close(output_);
+}
+
+server_process::~server_process() {
+  stop(SIGTERM);
   std::error_code ignored;
   fs::remove_all(data_root_, ignored);
 }

@@ -33,6 +33,10 @@ class server_process {
   const std::string& data() const { return data_; }
   pid_t pid() const { return pid_; }
 
+  // Stops it and starts it again on its data; with `kill`, by SIGKILL. Returns the seconds from the start until it was
+  // ready.
+  double restart(bool kill);
+
   // Time on a processor of each thread by name; threads of one name are summed, those that have ended are not counted.
   std::map<std::string, double> thread_seconds() const;
   double cpu_seconds() const;
@@ -41,8 +45,11 @@ class server_process {
   std::optional<double> metric(const std::string& name) const;
 
  private:
+  void start();
+  void stop(int signal);
   void wait_until_ready();
 
+  server_settings settings_;
   std::string data_root_;
   std::string listen_;
   std::string admin_;

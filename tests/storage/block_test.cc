@@ -37,8 +37,8 @@ message make_message(uint64_t seq, std::mt19937_64& random, uint64_t subjects) {
 }
 
 void add(block_writer& writer, model& all, uint64_t seq, message made) {
-  REQUIRE(writer.add(as_bytes(made.bytes), seq_no(seq), made.subject, made.time));
-  all[seq] = std::move(made);
+  message& kept = all[seq] = std::move(made);
+  REQUIRE(writer.add(as_bytes(kept.bytes), seq_no(seq), kept.subject, kept.time));
 }
 
 struct fixture {
