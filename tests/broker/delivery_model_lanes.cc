@@ -50,7 +50,8 @@ delivery_run::sent_frame delivery_run::some_frame(const std::string& stream) {
     if (plain || !one_in(3)) one.expected.reset();
     if (plain || !one_in(3)) one.id.clear();
     if (plain || !one_in(3)) one.ttl_ms = 0;
-    if (!plain && schedules && one_in(frame.atomic ? 60 : 10)) one.deliver_at = naive_.believed - 1'000 + 5 + some_ms(25'000);
+    if (!plain && schedules && one_in(frame.atomic ? 60 : 10))
+      one.deliver_at = naive_.believed - 1'000 + 5 + some_ms(25'000);
     if (frame.atomic && (one.subject == "a..b" || one.payload.size() > 200)) one.payload = "short";
   }
   return frame;
