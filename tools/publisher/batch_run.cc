@@ -67,19 +67,19 @@ batch_lane* batch_run::next_lane() {
 void batch_run::send_due() {
   // As many frames as there are in flight at most, so that answers are looked at in between.
   for (uint64_t frames = options_.in_flight / options_.batch; frames > 0; --frames) {
-    if (aborted_ || in_flight_ + options_.batch > options_.in_flight) return;
+    if (aborted_ || !may_send_frame()) return;
     batch_lane* lane = next_lane();
     const uint64_t sent = lane == nullptr ? 0 : lane->send_frame(stream_turn_, options_.batch, now_ns());
     if (sent == 0) return;
-    in_flight_ += sent;
+    ++frames_in_flight_;
     stream_turn_ = (stream_turn_ + 1) % streams_;
   }
 }
 
 // Sends and receives. `sending`: no longer than until something is due that can be sent.
 void batch_run::turn(uint64_t at_ns, bool sending) {
-  const bool has_room = in_flight_ + options_.batch <= options_.in_flight &&
-                        std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->has_room(); });
+  const bool has_room =
+      may_send_frame() && std::any_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->has_room(); });
   uint64_t until = at_ns + tick_ns;
   if (sending && has_room) until = records_.holds() ? 0 : std::min(until, feed_.again_ns(at_ns));
   h2_turn(peers_, until);
@@ -155,7 +155,7 @@ void batch_run::stored(const sent_frame& frame, uint64_t from, uint64_t count, u
 }
 
 void batch_run::answered(const sent_frame& frame, const weir::v1::PublishBatchAck& answer, uint64_t at_ns) {
-  in_flight_ -= frame.records();
+  --frames_in_flight_;
   last_answer_ns_ = at_ns;
   if (answer.success() && answer.seqs().empty() && answer.count() == frame.records()) {
     stored(frame, 0, frame.records(), answer.first_seq(), at_ns);
@@ -185,7 +185,7 @@ void batch_run::answered_one_by_one(const sent_frame& frame, const weir::v1::Pub
 }
 
 void batch_run::lost(const sent_frame& frame) {
-  in_flight_ -= frame.records();
+  --frames_in_flight_;
   for (const auto& lane : lanes_) {
     if (lane->failure().empty()) continue;
     counts_.failed(lane->failure_code(),

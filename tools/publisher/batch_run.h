@@ -31,6 +31,8 @@ class batch_run : private lane_results {
  private:
   void send_due();
   batch_lane* next_lane();
+  // Every frame counts as a full one: when answers are late, what is due gathers in few frames, not in many small ones.
+  bool may_send_frame() const { return (frames_in_flight_ + 1) * options_.batch <= options_.in_flight; }
   void turn(uint64_t at_ns, bool sending);
   void wait_for_answers();
   void end_lanes();
@@ -55,7 +57,7 @@ class batch_run : private lane_results {
   std::vector<h2_peer> peers_;
   size_t lane_turn_ = 0;
   size_t stream_turn_ = 0;
-  uint64_t in_flight_ = 0;  // messages
+  uint64_t frames_in_flight_ = 0;
   uint64_t last_answer_ns_ = 0;
   bool aborted_ = false;
 };

@@ -86,7 +86,9 @@ class lane_publisher final : public publisher_link, private lane_call {
   };
 
   bool has_room(uint64_t batch) const {
-    return in_flight_.size() < frames_max_ && share_->in_flight() + batch <= share_->window() &&
+    // Every frame counts as a full one: when answers are late, what is due gathers in few frames, not in many small
+    // ones.
+    return in_flight_.size() < frames_max_ && (in_flight_.size() + 1) * batch <= share_->window() &&
            (in_flight_.size() + 1) * frame_bytes_ <= bytes_max_;
   }
 
