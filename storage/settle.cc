@@ -58,6 +58,7 @@ class settling {
         return opened.err();
       }
       writer_.emplace(std::move(*opened));
+      writer_->work_in(std::move(memory_));
       appending_ = true;
     }
     bool full = writer_ && writer_->rows() > 0 &&
@@ -72,6 +73,7 @@ class settling {
     auto made = block_writer::create(*request_.where, block_path(request_.root, request_.stream, seq), header);
     if (!made) return made.err();
     writer_.emplace(std::move(*made));
+    writer_->work_in(std::move(memory_));
     created_ = true;
     return ok();
   }
@@ -81,6 +83,7 @@ class settling {
     auto made = writer_->finish(full || writer_->rows() >= request_.block_records);
     if (!made) return made.err();
     outcome_.blocks.push_back(std::move(*made));
+    memory_ = writer_->take_memory();
     writer_.reset();
     appending_ = false;
     return ok();
@@ -98,6 +101,7 @@ class settling {
   const settle_request& request_;
   settle_outcome outcome_;
   std::optional<block_writer> writer_;
+  block_writer::memory memory_;
   bool appending_ = false;  // writer_ goes on with open_block
   bool created_ = false;
 };
