@@ -50,7 +50,7 @@ void call::reset() {
   stream_.reset();
   context_.reset();
   method_ = nullptr;
-  gone_ = streaming_ = handled_ = opened_ = false;
+  gone_ = finishes_on_stop_ = told_of_stop_ = streaming_ = handled_ = opened_ = false;
   verdict_.reset();
   gone_hook_ = nullptr;
   buffer_.Clear();
@@ -180,7 +180,7 @@ call::detached call::serve_stream() {
   home_.told_of_stop_.erase(this);
   if (verdict_) {
     finish(*verdict_);
-  } else if (home_.stopping_ && gone_) {
+  } else if (told_of_stop_ || (home_.stopping_ && gone_)) {
     finish(fail(errc::unavailable, "the server is stopping"));
   } else if (!outcome) {
     finish(outcome.err());
@@ -216,8 +216,13 @@ void call::on_done(bool) {
 }
 
 void call::tell_stop() {
-  ++pending_;  // the handler may end, and everything with it, inside turn_gone()
-  turn_gone();
+  ++pending_;  // the handler may end, and everything with it, in here
+  if (finishes_on_stop_) {
+    told_of_stop_ = true;
+    stop_reading();
+  } else {
+    turn_gone();
+  }
   release();
 }
 
@@ -252,7 +257,7 @@ void call::on_gone(std::function<void()> hook) {
 bool call::start_read(operation& op) {
   WEIR_CHECK(reader_ == nullptr);
   op.good = false;
-  if (gone_ || verdict_ || read_pending_) return false;
+  if (gone_ || told_of_stop_ || verdict_ || read_pending_) return false;
   reader_ = &op;
   read_pending_ = true;
   ++pending_;

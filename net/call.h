@@ -32,6 +32,7 @@ class call final : public rpc_stream {
   std::string peer() const override { return context_->peer(); }
   void on_gone(std::function<void()> hook) override;
   void stop_reading() override;
+  void finish_on_stop() override { finishes_on_stop_ = true; }
 
  private:
   template <void (call::*Handler)(bool)>
@@ -88,6 +89,8 @@ class call final : public rpc_stream {
   const method_entry* method_ = nullptr;
   int pending_ = 0;
   bool gone_ = false;
+  bool finishes_on_stop_ = false;
+  bool told_of_stop_ = false;
   bool streaming_ = false;
   bool handled_ = false;
   bool opened_ = false;           // the headers are sent, or going with a message

@@ -64,6 +64,10 @@ class rpc_stream : public call_context {
   // Resolves a read() under way with nullopt: for a handler that ends while its client may still send.
   virtual void stop_reading() = 0;
 
+  // When the server stops, reads end as if the peer had sent its last, and writes go on: for a handler that then tells
+  // what it has done, and ends. The call's status says UNAVAILABLE all the same. First thing of the handler.
+  virtual void finish_on_stop() = 0;
+
   struct write_awaiter {
     rpc_stream& self;
     reply& message;

@@ -41,6 +41,7 @@ bool asks_for_more(const v1::ConsumeRequest& request) {
 }  // namespace
 
 task<result<void>> consume_lane::run() {
+  call_.finish_on_stop();
   auto first = co_await read_request();
   if (!first) co_return std::move(first).err();
   if (!*first) co_return fail(errc::invalid_argument, "the call ended before its first request was complete");

@@ -3,9 +3,9 @@
 //
 // Lives in the handler's coroutine. One batch is in hand at a time; it is taken when the one before was written, so a
 // client that does not read holds back itself only. Frames of the client are carried out side by side, started in the
-// order they came, at most requests_max at a time; more are not read. The call ends when the client has sent its last
-// and that is carried out, when the consumer is gone, or when a frame cannot be carried out; the last two are told in a
-// last ConsumeBatch.
+// order they came, at most requests_max at a time; more are not read. The call ends when the client has sent its last,
+// or the server stops, and what was read is carried out and confirmed; when the consumer is gone, or when a frame
+// cannot be carried out: that is told in a last ConsumeBatch.
 #pragma once
 
 #include <deque>

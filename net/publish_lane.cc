@@ -7,6 +7,7 @@
 namespace weir {
 
 task<result<void>> publish_lane::run() {
+  call_.finish_on_stop();
   gate answering;
   answering.spawn(answer());
   auto outcome = co_await take_frames();

@@ -21,7 +21,8 @@ class publish_lane {
       : here_(here), shards_(shards), limits_(limits), call_(call) {}
   publish_lane(const publish_lane&) = delete;
 
-  // Until the client has sent its last and everything is answered, or it is gone. An error ends the call.
+  // Until the client has sent its last, or the server stops, and everything is answered; or until the client is gone.
+  // An error ends the call.
   task<result<void>> run();
 
  private:

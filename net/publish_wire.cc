@@ -17,6 +17,21 @@ constexpr uint64_t tag(uint64_t field, uint64_t type) {
   return field << 3 | type;
 }
 
+// Of a tag and of a size protobuf reads five bytes at most, and of a tag 32 bits.
+inline uint64_t read_key(byte_reader& in) {
+  const size_t before = in.left();
+  const uint64_t key = in.varint();
+  if (before - in.left() > 5) in.bad();
+  return key & UINT32_MAX;
+}
+
+inline std::string_view counted(byte_reader& in) {
+  const size_t before = in.left();
+  const uint64_t size = in.varint();
+  if (before - in.left() > 5) in.bad();
+  return as_text(in.raw(static_cast<size_t>(size)));
+}
+
 void skip(byte_reader& in, uint64_t key, int depth = 0) {
   if (key >> 3 == 0 || depth > group_depth_max) return in.bad();
   switch (key & 7) {
@@ -27,14 +42,14 @@ void skip(byte_reader& in, uint64_t key, int depth = 0) {
       in.raw(8);
       return;
     case counted_type:
-      in.counted();
+      counted(in);
       return;
     case fixed32_type:
       in.raw(4);
       return;
     case group_type:  // not in proto3, but protobuf skips them
       while (in.good()) {
-        uint64_t inner = in.varint();
+        const uint64_t inner = read_key(in);
         if (inner == tag(key >> 3, group_end_type)) return;
         skip(in, inner, depth + 1);
       }
@@ -64,7 +79,7 @@ void gather(byte_span& headers, byte_span element, std::string& gathered) {
 
 // The field that `in` is in front of: from its tag to its end. Empty: cut.
 byte_span counted_element(byte_span bytes, const uint8_t* start, byte_reader& in) {
-  in.counted();
+  counted(in);
   const uint8_t* end = bytes.data() + (bytes.size() - in.left());
   return in.good() ? byte_span(start, static_cast<size_t>(end - start)) : byte_span();
 }
@@ -89,10 +104,10 @@ bool decode_fields(byte_span bytes, publish_request& into, std::deque<std::strin
   std::string* apart = nullptr;
   while (in.left() != 0) {
     const uint8_t* start = bytes.data() + (bytes.size() - in.left());
-    const uint64_t key = in.varint();
+    const uint64_t key = read_key(in);
     switch (key) {
       case tag(2, counted_type):
-        into.subject = in.counted();
+        into.subject = counted(in);
         break;
       case tag(3, varint_type):
         into.ts_ms = static_cast<int64_t>(in.varint());
@@ -105,13 +120,13 @@ bool decode_fields(byte_span bytes, publish_request& into, std::deque<std::strin
         break;
       }
       case tag(5, counted_type):
-        into.payload = as_bytes(in.counted());
+        into.payload = as_bytes(counted(in));
         break;
       case tag(1010, varint_type):
         into.expected_last_seq = in.varint();
         break;
       case tag(1011, counted_type):
-        into.message_id = in.counted();
+        into.message_id = counted(in);
         break;
       case tag(1012, varint_type):
         into.ttl_ms = in.varint();
@@ -152,16 +167,16 @@ bool decode_publish(byte_span bytes, decoded_publish& into) {
   publish_request& request = into.request;
   while (in.left() != 0) {
     const uint8_t* start = bytes.data() + (bytes.size() - in.left());
-    uint64_t key = in.varint();
+    uint64_t key = read_key(in);
     switch (key) {
       case tag(1, counted_type):
-        request.stream = in.counted();
+        request.stream = counted(in);
         break;
       case tag(2, counted_type):
-        request.subject = in.counted();
+        request.subject = counted(in);
         break;
       case tag(3, counted_type):
-        request.payload = as_bytes(in.counted());
+        request.payload = as_bytes(counted(in));
         break;
       case tag(4, counted_type): {
         const byte_span element = counted_element(bytes, start, in);
@@ -175,7 +190,7 @@ bool decode_publish(byte_span bytes, decoded_publish& into) {
         request.expected_last_seq = in.varint();
         break;
       case tag(1000, counted_type):
-        request.message_id = in.counted();
+        request.message_id = counted(in);
         break;
       case tag(1001, varint_type):
         request.ttl_ms = in.varint();
@@ -193,12 +208,12 @@ bool decode_publish(byte_span bytes, decoded_publish& into) {
 bool decode_publish_all(byte_span bytes, size_t messages_max, std::deque<decoded_publish>& into) {
   byte_reader in(bytes);
   while (in.left() != 0) {
-    const uint64_t key = in.varint();
+    const uint64_t key = read_key(in);
     if (key != tag(1, counted_type)) {
       skip(in, key);
       continue;
     }
-    const byte_span message = as_bytes(in.counted());
+    const byte_span message = as_bytes(counted(in));
     if (!in.good() || into.size() > messages_max) break;
     if (!decode_publish(message, into.emplace_back())) return false;
   }
@@ -211,12 +226,21 @@ bool decode_publish_batch(byte_span bytes, size_t records_max, decoded_batch& in
   into.atomic = false;
   into.records.clear();
   into.gathered_headers.clear();
-  byte_reader in(bytes);
-  while (in.left() != 0) {
-    const uint64_t key = in.varint();
+  const uint8_t* at = bytes.data();
+  const uint8_t* end = at + bytes.size();
+  while (at != end) {
+    byte_span record;
+    const uint8_t* field = at;
+    if (*at++ == tag(4, counted_type) && take_counted(at, end, record)) {
+      if (into.records.size() > records_max) return true;
+      if (!decode_record(record, into.records.emplace_back(), into.gathered_headers)) return false;
+      continue;
+    }
+    byte_reader in({field, end});
+    const uint64_t key = read_key(in);
     switch (key) {
       case tag(1, counted_type):
-        into.stream = in.counted();
+        into.stream = counted(in);
         break;
       case tag(2, varint_type):
         into.frame = in.varint();
@@ -224,18 +248,19 @@ bool decode_publish_batch(byte_span bytes, size_t records_max, decoded_batch& in
       case tag(3, varint_type):
         into.atomic = in.varint() != 0;
         break;
-      case tag(4, counted_type): {
-        const byte_span record = as_bytes(in.counted());
+      case tag(4, counted_type):  // in a longer form than it takes
+        record = as_bytes(counted(in));
         if (!in.good()) return false;
         if (into.records.size() > records_max) return true;
         if (!decode_record(record, into.records.emplace_back(), into.gathered_headers)) return false;
         break;
-      }
       default:
         skip(in, key);
     }
+    if (!in.good()) return false;
+    at = end - in.left();
   }
-  return in.good();
+  return true;
 }
 
 reply encode_published(const published& done) {

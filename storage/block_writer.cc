@@ -69,6 +69,13 @@ result<block_writer> block_writer::append(disk& where, const std::string& root, 
   return writer;
 }
 
+void block_writer::work_in(memory old) {
+  old.builder.restart(made_.base);
+  builder_ = std::move(old.builder);
+  old.buffer.assign(buffer_);
+  buffer_ = std::move(old.buffer);
+}
+
 result<void> block_writer::write_out() {
   if (buffer_.empty()) return ok();
   auto written = to_->write_at(written_, as_bytes(buffer_));

@@ -116,14 +116,21 @@ uint32_t part_builder::slot_of(const unresolved& row, uint32_t number) {
 }
 
 void part_builder::resolve() {
+  resolve_first(waiting_count_);
+}
+
+// Of those that wait.
+void part_builder::resolve_first(size_t count) {
   auto number = static_cast<uint32_t>(rows_.size() - waiting_count_);
-  for (size_t i = 0; i < waiting_count_; ++i, ++number) {
+  for (size_t i = 0; i < count; ++i, ++number) {
     const uint32_t slot = waiting_[i].repeats ? rows_[number - 1].slot : slot_of(waiting_[i], number);
     rows_[number].slot = slot;
     ++subjects_[slot].count;
     subjects_[slot].last = number;
   }
-  waiting_count_ = 0;
+  std::copy(waiting_.begin() + static_cast<ptrdiff_t>(count), waiting_.begin() + static_cast<ptrdiff_t>(waiting_count_),
+            waiting_.begin());
+  waiting_count_ -= count;
 }
 
 void part_builder::grow() {
@@ -147,7 +154,7 @@ void part_builder::add(seq_no seq, uint64_t offset, size_t length, std::string_v
   }
   rows_.push_back(block_row{seq, static_cast<uint32_t>(offset), static_cast<uint32_t>(length), 0, time});
   waiting_[waiting_count_++] = row;
-  if (waiting_count_ == waiting_.size()) resolve();
+  if (waiting_count_ == waiting_.size()) resolve_first(side_by_side);
 }
 
 std::vector<seq_no> part_builder::group_first() const {

@@ -49,12 +49,13 @@ class part_builder {
     uint32_t hash;
     bool repeats;  // the subject of the row before
   };
-  static constexpr size_t side_by_side = 16;
+  static constexpr size_t side_by_side = 16;  // and as many more are on their way from memory
 
   std::string_view name(uint32_t slot) const {
     return std::string_view(names_).substr(subjects_[slot].name_offset, subjects_[slot].name_length);
   }
   bool repeats(std::string_view subject) const;
+  void resolve_first(size_t count);
   uint32_t slot_of(const unresolved& row, uint32_t number);
   void grow();
   void describe(part_info& info) const;
@@ -66,7 +67,7 @@ class part_builder {
   std::vector<entry> subjects_;  // by slot
   std::string names_;            // of all slots, in their order
   std::vector<uint64_t> table_;  // open addressing: hash << 32 | slot + 1; 0 is free
-  std::array<unresolved, side_by_side> waiting_;
+  std::array<unresolved, 2 * side_by_side> waiting_;
   size_t waiting_count_ = 0;  // the last rows
 };
 

@@ -64,6 +64,7 @@ class settling {
         return opened.err();
       }
       writer_.emplace(std::move(*opened));
+      writer_->work_in(std::move(memory_));
       appending_ = true;
     }
     bool full = writer_ && writer_->rows() > 0 &&
@@ -78,6 +79,7 @@ class settling {
     auto made = block_writer::create(*request_.where, block_path(request_.root, request_.stream, seq), header);
     if (!made) return made.err();
     writer_.emplace(std::move(*made));
+    writer_->work_in(std::move(memory_));
     created_ = true;
     return ok();
   }
@@ -87,6 +89,7 @@ class settling {
     auto made = writer_->finish(full || writer_->rows() >= request_.block_records);
     if (!made) return made.err();
     outcome_.blocks.push_back(std::move(*made));
+    memory_ = writer_->take_memory();
     writer_.reset();
     appending_ = false;
     return ok();
@@ -106,6 +109,7 @@ class settling {
   std::optional<block_writer> writer_;
   std::string_view subject_;  // of the record before, and its ordinal in the tail
   uint32_t ordinal_ = 0;
+  block_writer::memory memory_;
   bool appending_ = false;  // writer_ goes on with open_block
   bool created_ = false;
 };

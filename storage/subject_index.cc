@@ -55,44 +55,44 @@ subject_index::ordinal subject_index::likely(uint32_t hash) const {
 
 void subject_index::find_or_add(const std::vector<record_fields>& run, std::vector<ordinal>& to) {
   to.resize(run.size());
-  // Equal ones that only look different are found by name.
-  const auto repeats = [&](size_t i) {
-    return i > 0 && run[i].subject.data() == run[i - 1].subject.data() &&
-           run[i].subject.size() == run[i - 1].subject.size();
+  const std::string_view first_name = run.empty() ? std::string_view() : run.front().subject;
+  const auto is_first = [&](const record_fields& each) {
+    return each.subject.data() == first_name.data() && each.subject.size() == first_name.size();
   };
-  size_t same = 0;
-  while (++same < run.size() && repeats(same)) {
-  }
-  if (same >= run.size()) {
-    if (!run.empty()) std::fill(to.begin(), to.end(), find_or_add(run.front().subject));
+  if (std::all_of(run.begin(), run.end(), is_first)) {
+    if (!run.empty()) std::fill(to.begin(), to.end(), find_or_add(first_name));
     return;
   }
   if (slots_.empty()) grow();
+  // Of those that are not at the subject of the one before: where they stand in the run, and their hashes.
+  size_t fresh[side_by_side];
   uint32_t hashes[side_by_side];
   ordinal known[side_by_side];
   for (size_t first = 0; first < run.size(); first += side_by_side) {
     const size_t end = std::min(run.size(), first + side_by_side);
+    size_t count = 0;
     for (size_t i = first; i < end; ++i) {
-      if (repeats(i)) continue;
-      const uint32_t hash = hashes[i - first] = hash_of(run[i].subject);
+      if (i > 0 && run[i].subject == run[i - 1].subject) continue;
+      fresh[count] = i;
+      const uint32_t hash = hashes[count++] = hash_of(run[i].subject);
       __builtin_prefetch(&slots_[home_of(hash)]);
     }
-    for (size_t i = first; i < end; ++i) {
-      if (repeats(i)) continue;
-      const ordinal found = known[i - first] = likely(hashes[i - first]);
+    for (size_t n = 0; n < count; ++n) {
+      const ordinal found = known[n] = likely(hashes[n]);
       if (found != none) __builtin_prefetch(&at(found), 1);
     }
-    for (size_t i = first; i < end; ++i) {
-      if (repeats(i)) continue;
-      const ordinal found = known[i - first];
-      if (found == none) continue;
-      const std::string_view name = at(found).name;
+    for (size_t n = 0; n < count; ++n) {
+      if (known[n] == none) continue;
+      const std::string_view name = at(known[n]).name;
       __builtin_prefetch(name.data());
       __builtin_prefetch(name.data() + name.size() - 1);
     }
-    for (size_t i = first; i < end; ++i) {
-      to[i] = repeats(i) ? to[i - 1] : find_or_add(run[i].subject, hashes[i - first]);
+    size_t i = first;
+    for (size_t n = 0; n < count; ++n) {
+      for (; i < fresh[n]; ++i) to[i] = to[i - 1];
+      to[i++] = find_or_add(run[fresh[n]].subject, hashes[n]);
     }
+    for (; i < end; ++i) to[i] = to[i - 1];
   }
 }
 

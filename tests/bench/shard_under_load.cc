@@ -164,9 +164,6 @@ shard_under_load::cost shard_under_load::publish(const work& wanted) {
   }
   drain();
   cost spent;
-  std::fprintf(stderr, "PHASE %f %f %llu\n", std::chrono::duration<double>(start.time_since_epoch()).count(),
-               std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(),
-               static_cast<unsigned long long>(wanted.messages));
   spent.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   spent.cpu_seconds = cpu_now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_before;
   spent.shard_seconds = cpu_now_s(CLOCK_THREAD_CPUTIME_ID) - shard_before;

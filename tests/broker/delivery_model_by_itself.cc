@@ -144,7 +144,7 @@ void delivery_run::happen(naive::stream& in, const appearances& appeared) {
 }
 
 // The latest moment that gives everybody what they got and leaves what is shown of the consumers; else the latest that
-// gives everybody what they got.
+// leaves the most of that.
 void delivery_run::find_moment(naive::stream& in, const std::vector<consumer_info>& shown,
                                const std::vector<size_t>& visible, const std::function<void()>& happens) {
   struct waiting_one {
@@ -169,17 +169,26 @@ void delivery_run::find_moment(naive::stream& in, const std::vector<consumer_inf
     const naive::consumer* at = naive_.find(in.config.name, one.config.name);
     return at == nullptr || (at->pending.size() == one.pending && naive::broker::held(*at) == one.held);
   };
+  const auto floors = [this, &in, &shown] {
+    const auto now = naive_.list_consumers(in.config.name);
+    return now && std::equal(now->begin(), now->end(), shown.begin(), shown.end(),
+                             [](const auto& one, const auto& other) { return one.ack_floor == other.ack_floor; });
+  };
   attempt(SIZE_MAX, 0);
   const size_t moments = moments_;
   std::optional<std::pair<size_t, size_t>> served;
+  std::optional<std::pair<size_t, size_t>> fits;
   for (const size_t appended : visible) {
     for (size_t from = moments; from-- > 0;) {
       attempt(from, appended);
       if (somebody_got(in)) continue;
       if (!served) served = {from, appended};
-      if (std::all_of(shown.begin(), shown.end(), as_shown)) return;
+      if (!std::all_of(shown.begin(), shown.end(), as_shown)) continue;
+      if (floors()) return;
+      if (!fits) fits = {from, appended};
     }
   }
+  if (fits) served = fits;
   if (!served) served = {SIZE_MAX, 0};
   attempt(served->first, served->second);
 }

@@ -40,6 +40,9 @@ delivery_run::sent_frame delivery_run::some_frame(const std::string& stream) {
   sent_frame frame;
   frame.atomic = one_in(4);
   const bool plain = one_in(2);
+  // Which of many that wait for room came and went at once, nobody can tell.
+  const naive::stream* in = naive_.find(stream);
+  const bool schedules = in == nullptr || !in->config.discard_new;
   frame.records.resize(one_in(40) ? up_to(13) : 1 + up_to(6));
   for (naive::publishing& one : frame.records) {
     one = some_publishing();
@@ -47,7 +50,8 @@ delivery_run::sent_frame delivery_run::some_frame(const std::string& stream) {
     if (plain || !one_in(3)) one.expected.reset();
     if (plain || !one_in(3)) one.id.clear();
     if (plain || !one_in(3)) one.ttl_ms = 0;
-    if (!plain && one_in(frame.atomic ? 60 : 10)) one.deliver_at = naive_.believed - 1'000 + 5 + some_ms(25'000);
+    if (!plain && schedules && one_in(frame.atomic ? 60 : 10))
+      one.deliver_at = naive_.believed - 1'000 + 5 + some_ms(25'000);
     if (frame.atomic && (one.subject == "a..b" || one.payload.size() > 200)) one.payload = "short";
   }
   return frame;
@@ -216,10 +220,19 @@ void delivery_run::answer_frame() {
   some_pending(at);
   const std::vector<uint64_t> acks = one_in(3) ? std::vector<uint64_t>() : some_of(at, 3);
   const uint64_t up_to_seq = one_in(4) ? up_to(60) : 0;
-  const std::vector<uint64_t> naks = some_of(at, 6);
+  std::vector<uint64_t> naks = some_of(at, 6);
   const uint64_t delay = one_in(2) ? 0 : 4 + static_cast<uint64_t>(some_ms(10'000));
-  const std::vector<uint64_t> terms = some_of(at, 10);
-  const std::vector<uint64_t> in_progress = some_of(at, 10);
+  std::vector<uint64_t> terms = some_of(at, 10);
+  std::vector<uint64_t> in_progress = some_of(at, 10);
+  // A dead letter is appended at any time meanwhile; what goes for it and what it makes room for is another matter.
+  const naive::consumer* of = naive_.find(at.first, at.second);
+  const bool letters = of != nullptr && !of->config.dead_letter_subject.empty() && naks.size() + terms.size() != 0;
+  if (letters) {
+    if (!naks.empty()) terms.clear();
+    naks.resize(std::min<size_t>(naks.size(), 1));
+    terms.resize(std::min<size_t>(terms.size(), 1));
+    in_progress.clear();
+  }
   std::string text = "answers " + at.first + "/" + at.second + " up to " + std::to_string(up_to_seq) + " acks";
   std::vector<seq_no> typed;
   for (const uint64_t seq : acks) {
@@ -255,8 +268,9 @@ void delivery_run::answer_frame() {
   }
   note(text);
   // The frame's credit, after what else it asks for.
-  const size_t asking = subscription_of(at);
-  if (asking < subscriptions_.size() && one_in(2)) ask_next_of(asking);
+  const size_t asking = letters || one_in(2) ? subscriptions_.size() : subscription_of(at);
+  open_subscription* asker = asking < subscriptions_.size() ? subscriptions_[asking].get() : nullptr;
+  if (asker != nullptr) ask_next_of(asking);
   real_.settle();
   if (acking) {
     expect(acking->done(), "an ack that waits");
@@ -266,6 +280,9 @@ void delivery_run::answer_frame() {
     expect(real[i].done(), "a nak, term or in_progress that waits");
     same_code(error_of(real[i].value()), naive[i]);
   }
+  // Who asks when there is something is served before those who are to be woken.
+  if (asker != nullptr && got_something(*asker) && serve_if_same(*asker, *naive_.find(at.first)))
+    asker->waiting.reset();
 }
 
 // subscriptions_.size(): there is none, or it waits already.

@@ -180,6 +180,8 @@ std::string delivery_run::story() const {
   for (const auto& [name, in] : naive_.streams) {
     text += "  " + name + shown(in.config) + ", last " + std::to_string(in.last) + ", live";
     for (const auto& [seq, one] : in.live) text += " " + std::to_string(seq);
+    if (!in.later.empty()) text += ", scheduled";
+    for (const auto& one : in.later) text += " " + one.what.subject + "@" + std::to_string(one.deliver_at);
     text += "\n";
     for (const auto& [which, at] : in.consumers) text += "    " + which + shown(at.config) + naive::shown(at) + "\n";
   }

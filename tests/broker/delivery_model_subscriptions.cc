@@ -51,13 +51,9 @@ void delivery_run::ask_next_of(size_t which) {
        std::to_string(one.messages_max) + " bytes " + std::to_string(one.bytes_max) + " wait " +
        (wait ? std::to_string(*wait) : "-"));
   one.waiting.emplace(one.real->next(one.messages_max, one.bytes_max, wait));
-  // Who asked first is served first, but for one who finds something.
-  const auto at = subscriptions_.begin() + static_cast<std::ptrdiff_t>(which);
-  if (one.waiting->done()) {
-    std::rotate(subscriptions_.begin(), at, at + 1);
-  } else {
-    std::rotate(at, at + 1, subscriptions_.end());
-  }
+  // Who asked first is served first.
+  std::rotate(subscriptions_.begin() + static_cast<std::ptrdiff_t>(which),
+              subscriptions_.begin() + static_cast<std::ptrdiff_t>(which) + 1, subscriptions_.end());
 }
 
 void delivery_run::send_some() {
@@ -102,7 +98,10 @@ void delivery_run::end(size_t which) {
 }
 
 void delivery_run::end_all() {
-  while (!subscriptions_.empty()) end(subscriptions_.size() - 1);
+  while (!subscriptions_.empty()) {
+    end(subscriptions_.size() - 1);
+    serve();  // what it gave back
+  }
 }
 
 // Of consumers that are gone.

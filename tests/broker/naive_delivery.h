@@ -268,8 +268,9 @@ class broker {
   void finish(stream& in, consumer& at, uint64_t seq);
   message dead_letter(const stream& in, const consumer& at, uint64_t seq, const std::string& subject) const;
   static bool can_have_dead_letter(const stream& in, uint64_t seq, const std::string& subject);
-  // Index of the scheduled message whose turn it is; nullopt: none is due.
-  std::optional<size_t> first_scheduled(const stream& in) const;
+  // Index of the scheduled message whose turn it is; nullopt: none is due. Or of those that fitted when this instant
+  // began.
+  std::optional<size_t> first_scheduled(const stream& in, bool that_fitted = false) const;
   void deliver_scheduled(stream& in, size_t which);
   bool explain_scheduled(stream& in, const message* real);
   bool scheduled_would_stay(stream in);

@@ -378,10 +378,12 @@ result<std::vector<delivered>> broker::fetch(const std::string& name, const std:
         one.now == state::held && outstanding(at) < most_pending(at) && room_for(in, at, in.live.at(seq).subject);
     if (one.now == state::due || held_with_room) hand_out(seq, one);
   }
+  uint64_t sure = at.next;  // who waits may have looked when not all that does not match was there
   while (out.size() < batch && !full && bytes < bytes_max && outstanding(at) < most_pending(at)) {
     at.next = std::max(at.next, std::min(first_live(in, at.next), in.visible() + 1));
     if (at.next > in.visible()) {
       at.looked_lately = hand != 0;
+      if (hand != 0) at.next = sure;
       break;
     }
     const message& one = in.live.at(at.next);
@@ -400,6 +402,7 @@ result<std::vector<delivered>> broker::fetch(const std::string& name, const std:
       }
       at.pending[one.seq] = fresh;
       at.concerned.insert(one.seq);
+      sure = at.next + 1;
     }
     ++at.next;
   }

@@ -48,10 +48,11 @@ bool broker::can_have_dead_letter(const stream& in, uint64_t seq, const std::str
   return !subject.empty() && in.live.at(seq).subject != subject;
 }
 
-std::optional<size_t> broker::first_scheduled(const stream& in) const {
+std::optional<size_t> broker::first_scheduled(const stream& in, bool that_fitted) const {
   std::optional<size_t> first;
   for (size_t i = 0; i < in.later.size(); ++i) {
     if (!trusted || in.later[i].deliver_at > *trusted) continue;
+    if (that_fitted && in.later[i].did_not_fit) continue;
     if (!first || in.later[i].deliver_at < in.later[*first].deliver_at) first = i;
   }
   return first;
@@ -70,7 +71,9 @@ void broker::deliver_scheduled(stream& in, size_t which) {
 }
 
 bool broker::explain_scheduled(stream& in, const message* real) {
-  const auto first = first_scheduled(in);
+  // One that is gone was rather one that fitted from the beginning.
+  auto first = real == nullptr ? first_scheduled(in, true) : std::nullopt;
+  if (!first) first = first_scheduled(in);
   if (!first) return false;
   const scheduled& next = in.later[*first];
   const message made = record(in, next.what, in.last + 1, next.deliver_at);

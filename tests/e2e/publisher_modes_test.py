@@ -211,6 +211,12 @@ class Killed(unittest.TestCase):
                 self.assertLessEqual(stored, report['sent'])
                 broker.close_channels()
 
+    def test_the_limits_that_the_broker_tells_are_kept_to(self):
+        with Broker('--publish-inflight-frames-max', '2', '--publish-inflight-bytes-max', '65536') as broker:
+            out = run(broker.address, '--json', '--mode', 'batch', '--stream', 's', '--count', '20000', '--size', '1000', '--consume').stdout
+            report = json.loads(out)
+            self.assertEqual((report['acked'], report['consumer']['consumed']), (20000, 20000))
+
     def test_a_broker_that_stops_while_nothing_is_sent_is_an_error_too(self):
         with Broker() as broker:
             process = subprocess.Popen([PUBLISHER, '--server', broker.address, '--stream', 's', '--mode', 'batch', '--input', '-',

@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint64_t idle_wait_ns = 20'000'000;  // how late the end may be noticed
 constexpr uint64_t gather_ns = 1'000'000;      // for more messages, before those that came are acknowledged
+constexpr size_t calls_max = 500;              // of one connection at a time; brokers have a limit
 constexpr uint64_t hurried_patience_ns = 5'000'000'000;
 
 // The streams of connection `n`: each stream is on one connection, or, if there are more connections, on several.
@@ -32,10 +33,11 @@ result<std::unique_ptr<consume_run>> consume_run::start(const publisher_options&
   std::unique_ptr<consume_run> made(new consume_run(match));
   const std::vector<std::string> streams = stream_names(options);
   const auto make = options.mode == publish_mode::batch ? make_lane_consumer : make_fetch_consumer;
-  for (size_t n = 0; n < options.connections; ++n) {
+  const size_t connections = std::max<size_t>(options.connections, (streams.size() - 1) / calls_max + 1);
+  for (size_t n = 0; n < connections; ++n) {
     auto connection = h2_connection::connect(options.server);
     if (!connection) return connection.err();
-    made->links_.push_back(make(std::move(*connection), match, consumer, places_of(n, options.connections, streams)));
+    made->links_.push_back(make(std::move(*connection), match, consumer, places_of(n, connections, streams)));
   }
   made->thread_ = std::thread([self = made.get()] { self->loop(); });
   return made;

@@ -19,7 +19,7 @@ namespace weir {
 
 class consume_run {
  public:
-  // As many connections as the publishers have. Fails with unavailable.
+  // As many connections as the publishers have, or more if there are many streams. Fails with unavailable.
   static result<std::unique_ptr<consume_run>> start(const publisher_options& options, const std::string& consumer,
                                                     delivery_match& match);
   ~consume_run();

@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view fetch_path = "/waymaker.streams.WaymakerStreamsService/Fetch";
 constexpr std::string_view ack_path = "/weir.v1.Admin/AckMany";
 constexpr uint64_t batch_messages = 512;
-constexpr uint64_t wait_ms = 200;
+constexpr uint64_t wait_ms = 5'000;  // of a Fetch for a first message
 
 // Field numbers of FetchRequest and AckManyRequest.
 constexpr uint32_t stream_field = 1, consumer_field = 2, batch_field = 3, max_wait_field = 1000, seqs_field = 3;
