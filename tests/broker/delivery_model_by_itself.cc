@@ -174,6 +174,7 @@ void delivery_run::find_moment(naive::stream& in, const std::vector<consumer_inf
     return now && std::equal(now->begin(), now->end(), shown.begin(), shown.end(),
                              [](const auto& one, const auto& other) { return one.ack_floor == other.ack_floor; });
   };
+  fitted_ = false;
   attempt(SIZE_MAX, 0);
   const size_t moments = moments_;
   std::optional<std::pair<size_t, size_t>> served;
@@ -184,6 +185,7 @@ void delivery_run::find_moment(naive::stream& in, const std::vector<consumer_inf
       if (somebody_got(in)) continue;
       if (!served) served = {from, appended};
       if (!std::all_of(shown.begin(), shown.end(), as_shown)) continue;
+      fitted_ = true;
       if (floors()) return;
       if (!fits) fits = {from, appended};
     }

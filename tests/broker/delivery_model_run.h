@@ -242,6 +242,7 @@ class delivery_run {
   size_t visible_ = 0;                   // but so many first ones of it
   size_t moments_ = 0;                   // at which somebody could have been served, so far
   size_t serve_from_ = 0;                // not at so many first ones of them
+  bool fitted_ = true;                   // the moment that was found leaves what is shown of the consumers
   size_t events_seen_ = 0;
   uint64_t steps_ = 0;
   std::deque<std::string> story_;
