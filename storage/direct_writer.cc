@@ -15,10 +15,9 @@ namespace {
 
 static_assert(disk::onwards_page == chunk_alignment);
 constexpr size_t page_bytes = disk::onwards_page;
-constexpr size_t memory_alignment = 512;  // more than any disk asks for
 
 bool is_aligned(const uint8_t* data) {
-  return reinterpret_cast<uintptr_t>(data) % memory_alignment == 0;
+  return reinterpret_cast<uintptr_t>(data) % page_bytes == 0;
 }
 
 }  // namespace
