@@ -145,6 +145,8 @@ class shard {
 
   // End of the reactor's turn: hands the commit group over.
   virtual void end_of_turn() = 0;
+  // Of the commit group that has not been handed over.
+  virtual size_t gathered_bytes() const = 0;
   virtual shard_metrics metrics() const = 0;
   // Of so many consumers at most; metrics().consumers tells how many there are.
   virtual std::vector<consumer_metrics> metrics_of_consumers(size_t consumers_max) const = 0;

@@ -70,6 +70,7 @@ class shard_impl final : public shard, private store_client {
   task<result<uint64_t>> purge_parked(std::string stream, std::string consumer, std::vector<seq_no> seqs) override;
 
   void end_of_turn() override;
+  size_t gathered_bytes() const override { return store_->gathered_bytes(); }
   shard_metrics metrics() const override;
   std::vector<consumer_metrics> metrics_of_consumers(size_t consumers_max) const override;
   const recovery_report& recovery() const override { return store_->report(); }

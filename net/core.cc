@@ -27,6 +27,19 @@ core::core(unsigned index, std::optional<int> cpu, clock_port& clock, const serv
 
 core::~core() = default;
 
+void core::flush::end_of_turn() {
+  if (owner == nullptr || holds()) return;
+  held_until = 0;
+  owner->end_of_turn();
+}
+
+bool core::flush::holds() {
+  if (!self.home_->busy() || owner->gathered_bytes() >= gather_bytes_max) return false;
+  const int64_t now = self.clock_.mono().raw();
+  if (held_until == 0) held_until = now + gather_ns_max;
+  return now < held_until;
+}
+
 result<void> core::open_shard(const std::string& data, worker_pool& pool,
                               const std::vector<watch_relay::place>& everywhere) {
   disk_ = std::make_unique<posix_disk>(data);

@@ -62,20 +62,17 @@ class core {
   core_metrics metrics(bool with_consumers);  // on the reactor's thread
 
  private:
-  // Ends a turn of the reactor with the shard's flush. While the reactor is busy only every fourth turn: what waits in
-  // the queue joins the commit, a sync covers three times as many publishes, and nobody waits longer than he waits for
-  // his turn anyway.
+  // Ends a turn of the reactor with the shard's flush. While the reactor is busy it gathers for a while: what waits in
+  // the queue joins the commit, so that a sync covers many small publishes; large ones are on their way at once.
   struct flush final : turn_end {
-    static constexpr unsigned busy_turns_max = 4;
+    static constexpr int64_t gather_ns_max = 1'000'000;
+    static constexpr size_t gather_bytes_max = 64 << 10;
     explicit flush(const core& c) : self(c) {}
-    void end_of_turn() override {
-      if (owner == nullptr || (self.home_->busy() && ++turns_held < busy_turns_max)) return;
-      turns_held = 0;
-      owner->end_of_turn();
-    }
+    void end_of_turn() override;
+    bool holds();
     const core& self;
     shard* owner = nullptr;
-    unsigned turns_held = 0;
+    int64_t held_until = 0;  // 0: nothing is held
   };
 
   const server_options& options_;

@@ -19,6 +19,8 @@ namespace weir {
 namespace {
 
 constexpr int completions_a_turn_max = 64;
+constexpr int64_t turn_ns_max =
+    50'000;  // a long turn would keep a group commit from starting, or its end from being seen
 constexpr int64_t sleep_ns_max = 100'000'000;  // a lost bell would cost this much; none is known
 
 gpr_timespec the_past() {
@@ -142,7 +144,7 @@ bool reactor::complete_some() {
   asleep_.store(true, std::memory_order_seq_cst);
   gpr_timespec until = the_past();
   // The order is the protocol with post(): first asleep, then a last look into the inbox.
-  if (inbox_.empty() && !deferred_) {
+  if (inbox_.empty() && !deferred_ && !busy_) {
     int64_t pause = sleep_ns_max;
     if (auto next = timers_.next()) pause = std::min(pause, next->raw() - clock_.mono().raw());
     if (pause > 0) {
@@ -154,10 +156,11 @@ bool reactor::complete_some() {
   auto next = queue_->AsyncNext(&tag, &ok, until);
   asleep_.store(false, std::memory_order_relaxed);
   busy_ = false;
-  for (int n = 0; next == grpc::CompletionQueue::GOT_EVENT; ++n) {
+  const int64_t over_at = clock_.mono().raw() + turn_ns_max;
+  for (int n = 1; next == grpc::CompletionQueue::GOT_EVENT; ++n) {
     auto* done = static_cast<completion_tag*>(tag);
     done->fn(done, ok);
-    busy_ = n == completions_a_turn_max;
+    busy_ = n == completions_a_turn_max || clock_.mono().raw() >= over_at;
     if (busy_) return true;
     next = queue_->AsyncNext(&tag, &ok, the_past());
   }

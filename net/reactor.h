@@ -61,7 +61,8 @@ class reactor {
   // The executor behind defer(), for Asio's own composed operations. It has no sockets: this thread does not sleep in
   // it.
   asio::io_context& executor() { return *executor_; }
-  // At the end of a turn: the last one stopped at its limit of completions, so more of them certainly wait.
+  // At the end of a turn: it stopped at a limit, so more completions probably wait; the next one looks without
+  // sleeping.
   bool busy() const { return busy_; }
   bool on_this_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
 

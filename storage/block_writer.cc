@@ -11,6 +11,8 @@ using namespace block_format;
 namespace {
 
 constexpr size_t write_bytes = 1 << 20;
+// Records that stand together in memory are written from there, if they are so many bytes.
+constexpr size_t direct_bytes_min = 8 << 10;
 // So many parts of one level are merged into one of the next: each row's index entry is written again once a level.
 constexpr size_t fan_in = 8;
 
@@ -75,6 +77,7 @@ void block_writer::work_in(memory old) {
 }
 
 result<void> block_writer::write_out() {
+  if (buffer_.empty()) return ok();
   auto written = to_->write_at(written_, as_bytes(buffer_));
   if (!written) return written;
   written_ += buffer_.size();
@@ -82,10 +85,28 @@ result<void> block_writer::write_out() {
   return ok();
 }
 
+result<void> block_writer::write_held() {
+  const byte_span held = std::exchange(held_, byte_span());
+  if (held.size() < direct_bytes_min) {
+    buffer_.append(as_text(held));
+    return buffer_.size() >= write_bytes ? write_out() : ok();
+  }
+  auto written = write_out();
+  if (written) written = to_->write_at(written_, held);
+  if (written) written_ += held.size();
+  return written;
+}
+
 result<void> block_writer::add(byte_span record, seq_no seq, std::string_view subject, wall_ms time) {
   builder_.add(seq, length(), record.size(), subject, time);
-  buffer_.append(as_text(record));
-  return buffer_.size() >= write_bytes ? write_out() : ok();
+  const bool adjacent = held_.data() + held_.size() == record.data() && held_.size() < write_bytes;
+  if (adjacent && !held_.empty()) {
+    held_ = byte_span(held_.data(), held_.size() + record.size());
+    return ok();
+  }
+  auto written = write_held();
+  held_ = record;
+  return written;
 }
 
 void block_writer::abandon() {
@@ -110,6 +131,8 @@ part_builder block_writer::merged(size_t absorbed) {
 }
 
 result<block_ref> block_writer::finish(bool seal, bool salvaged) {
+  auto held = write_held();
+  if (!held) return held.err();
   auto [absorbed, level] = to_absorb(made_.parts, seal);
   part_info info;
   if (absorbed > 0) {

@@ -28,11 +28,12 @@ class block_writer {
   void work_in(memory old);  // before the first add()
   memory take_memory() { return memory{std::move(builder_), std::move(buffer_)}; }
 
-  // In order of sequence, above what is there. The subject's bytes stay where they are until finish() or abandon().
+  // In order of sequence, above what is there. The record, and its subject, stay where they are until finish() or
+  // abandon(): those that stand one behind the other are written from there.
   result<void> add(byte_span record, seq_no seq, std::string_view subject, wall_ms time);
   // Messages and bytes in the file, with what was added.
   uint64_t rows() const { return (old_ ? old_->rows() : 0) + builder_.rows(); }
-  uint64_t length() const { return written_ + buffer_.size(); }
+  uint64_t length() const { return written_ + buffer_.size() + held_.size(); }
   seq_no base() const { return made_.base; }
 
   // Writes the index and syncs. `seal`: the block is full. salvaged goes into the trailer's flags.
@@ -45,6 +46,7 @@ class block_writer {
  private:
   block_writer(std::unique_ptr<file> to, block_ref old, block made);
   result<void> write_out();
+  result<void> write_held();
   part_builder merged(size_t absorbed);
 
   std::unique_ptr<file> to_;
@@ -52,6 +54,7 @@ class block_writer {
   block made_;
   part_builder builder_;
   std::string buffer_;  // added, not yet written
+  byte_span held_;      // behind it: where records stand in memory
   uint64_t written_ = 0;
   bool sync_failed_ = false;
 };

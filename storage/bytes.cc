@@ -2,6 +2,8 @@
 
 #include <new>
 
+#include "storage/chunk_pool.h"
+
 namespace weir {
 
 chunk_ref chunk_ref::make(size_t capacity) {
@@ -10,6 +12,7 @@ chunk_ref chunk_ref::make(size_t capacity) {
 }
 
 void chunk_ref::destroy(chunk* dead) {
+  if (auto pool = std::move(dead->pool_)) return pool->take_back(dead);
   ::operator delete(dead->data_, std::align_val_t(chunk_alignment));
   delete dead;
 }

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -24,8 +25,10 @@ inline std::string_view as_text(byte_span bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// A buffer of fixed capacity, freed when the last chunk_ref goes. Aligned to chunk_alignment so that it can be written
-// with O_DIRECT.
+class chunk_pool;
+
+// A buffer of fixed capacity; when the last chunk_ref goes it is freed, or goes back to its pool. Aligned to
+// chunk_alignment so that it can be written with O_DIRECT.
 class chunk {
  public:
   uint8_t* data() { return data_; }
@@ -34,11 +37,13 @@ class chunk {
 
  private:
   friend class chunk_ref;
+  friend class chunk_pool;
   chunk(uint8_t* data, size_t capacity) : data_(data), capacity_(capacity) {}
 
   std::atomic<uint32_t> refs_{1};
   uint8_t* data_;
   size_t capacity_;
+  std::shared_ptr<chunk_pool> pool_;  // it returns to; none while it lies there
 };
 
 inline constexpr size_t chunk_alignment = 4096;
@@ -68,6 +73,7 @@ class chunk_ref {
   bool unique() const { return chunk_ != nullptr && chunk_->refs_.load(std::memory_order_acquire) == 1; }
 
  private:
+  friend class chunk_pool;
   explicit chunk_ref(chunk* owned) : chunk_(owned) {}
   static void destroy(chunk* dead);
 

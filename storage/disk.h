@@ -35,7 +35,11 @@ class file {
 class disk {
  public:
   virtual ~disk() = default;
-  enum class mode { read, read_write, create };  // create: must not exist yet
+  // create: must not exist yet. onwards: for a file of whole pages (onwards_page) that is written from front to back and
+  // not read, past the page cache where the file system can do that; what lies behind a write in its last page may
+  // become zeros.
+  static constexpr size_t onwards_page = 4096;
+  enum class mode { read, read_write, create, onwards };
   virtual result<std::unique_ptr<file>> open(const std::string& path, mode how) = 0;
   virtual bool exists(const std::string& path) = 0;
   virtual result<void> make_dir(const std::string& path) = 0;  // and its parents; existing is fine

@@ -6,6 +6,7 @@
 
 #include <vector>
 
+#include "storage/chunk_pool.h"
 #include "storage/disk.h"
 #include "storage/journal_format.h"
 
@@ -49,13 +50,13 @@ struct batch {
 class chunk_supply {
  public:
   static constexpr size_t chunk_bytes = 1 << 20;
-  static constexpr size_t kept_max = 16;
 
-  chunk_ref take(size_t bytes_min);
-  void give(chunk_ref used);
+  chunk_ref take(size_t bytes_min) { return bytes_min > chunk_bytes ? chunk_ref::make(bytes_min) : kept_->take(); }
+  // Now and then: gives back what a burst needed and nobody needs now.
+  void shrink() { kept_->shrink(); }
 
  private:
-  std::vector<chunk_ref> kept_;
+  std::shared_ptr<chunk_pool> kept_ = std::make_shared<chunk_pool>(chunk_bytes);
 };
 
 }  // namespace weir

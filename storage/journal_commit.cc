@@ -20,7 +20,7 @@ result<void> commit_job::roll(roll_order& order) {
     order.previous->unsynced = false;
   }
   if (order.previous) order.previous->handle.reset();
-  auto opened = disk_.open(order.spare_path, disk::mode::read_write);
+  auto opened = disk_.open(order.spare_path, disk::mode::onwards);
   if (!opened) return opened.err();
   std::array<uint8_t, segment_data_offset> page;
   encode_segment_header(page.data(), order.header);

@@ -72,7 +72,7 @@ result<void> journal_impl::start(recovered_journal found) {
   if (!marked) return marked;
   if (found.goes_on) {
     const segment& last = segments_.back();
-    auto opened = disk_.open(last.path, disk::mode::read_write);
+    auto opened = disk_.open(last.path, disk::mode::onwards);
     if (!opened) return opened.err();
     current_file_ = std::make_shared<segment_file>(segment_file{std::move(*opened), false});
     base_ = last.header.base_lsn;
@@ -183,6 +183,7 @@ void journal_impl::roll() {
   offset_ = segment_data_offset;
   limit_ = header.bytes;
   salt_ = header.salt;
+  chunk_at_ += (offset_ - chunk_at_) % chunk_alignment;  // as in next_chunk()
   open_.roll = std::move(order);
 }
 
@@ -195,9 +196,9 @@ void journal_impl::begin_batch() {
 }
 
 void journal_impl::next_chunk(size_t bytes_min) {
-  if (chunk_) chunks_.give(std::move(chunk_));
-  chunk_ = chunks_.take(bytes_min);
-  chunk_at_ = 0;
+  // An entry lies at the same place in its page in memory and in the file, so that it is written without a copy.
+  chunk_at_ = offset_ % chunk_alignment;
+  chunk_ = chunks_.take(chunk_at_ + bytes_min);
   chunk_end_ = chunk_->capacity();
 }
 
@@ -245,7 +246,7 @@ void journal_impl::commit_done() {
     ++stats_.syncs;
   }
   ++stats_.commits;
-  for (write_span& span : written.spans) chunks_.give(std::move(span.owner));
+  written.spans.clear();
   if (flush_asked_ && has_work()) start_commit();  // keep the disk busy while the waiters run
   settle_waiters();
   if (rolled && on_roll) on_roll();
@@ -292,6 +293,7 @@ void journal_impl::tick() {
   if (failure_ || closing_) return;
   if (written_end_ > durable_end_) sync_asked_ = std::max(sync_asked_, written_end_);
   flush();
+  chunks_.shrink();
   want_segments();
   watermark_if_due(false);
   wake_room();

@@ -30,6 +30,7 @@ class journal_impl final : public journal {
   void begin_group(size_t group_bytes) override;
   lsn end_group() override;
   void flush() override;
+  size_t gathered_bytes() const override { return unsubmitted_bytes_; }
   void tick() override;
 
   lsn appended() const override { return lsn(appended_); }

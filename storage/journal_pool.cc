@@ -99,8 +99,11 @@ result<void> segment_pool::fill_some(step& work, uint64_t bytes_max) {
     auto made = disk_.open(work.path, disk::mode::create);
     if (!made) return made.err();
     work.target = std::move(*made);
+    auto opened = disk_.open(work.path, disk::mode::onwards);
+    if (!opened) return opened.err();
+    work.target = std::move(*opened);
   }
-  static constexpr std::array<uint8_t, 64 * 1024> zeros{};
+  alignas(disk::onwards_page) static constexpr std::array<uint8_t, 256 * 1024> zeros{};
   uint64_t end = std::min(segment_bytes_, work.filled + bytes_max);
   while (work.filled < end) {
     size_t size = std::min<size_t>(zeros.size(), end - work.filled);

@@ -8,7 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <system_error>
+
+#include "storage/direct_writer.h"
 
 namespace weir {
 namespace {
@@ -50,7 +53,15 @@ class posix_file final : public file {
     return done;
   }
 
+  // Leaves the page cache out, as long as the file system takes part.
+  void go_direct() { direct_.emplace(descriptor_); }
+
   result<void> write_at(uint64_t offset, byte_span from) override {
+    if (direct_) {
+      const int number = direct_->write(offset, from);
+      if (number == 0) return ok();
+      if (number != EINVAL || !stop_direct()) return failure("cannot write", path_, number);
+    }
     size_t done = 0;
     while (done < from.size()) {
       ssize_t put = uninterrupted([&] {
@@ -82,8 +93,15 @@ class posix_file final : public file {
   }
 
  private:
+  bool stop_direct() {
+    direct_.reset();
+    const int flags = ::fcntl(descriptor_, F_GETFL);
+    return flags >= 0 && ::fcntl(descriptor_, F_SETFL, flags & ~O_DIRECT) == 0;
+  }
+
   int descriptor_;
   std::string path_;
+  std::optional<direct_writer> direct_;
 };
 
 int flags_of(disk::mode how) {
@@ -92,6 +110,8 @@ int flags_of(disk::mode how) {
       return O_RDONLY | O_CLOEXEC;
     case disk::mode::read_write:
       return O_RDWR | O_CLOEXEC;
+    case disk::mode::onwards:
+      return O_RDWR | O_DIRECT | O_CLOEXEC;
     case disk::mode::create:
       return O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
   }
@@ -128,8 +148,11 @@ std::string posix_disk::full(const std::string& path) const {
 result<std::unique_ptr<file>> posix_disk::open(const std::string& path, mode how) {
   std::string name = full(path);
   int descriptor = uninterrupted([&] { return ::open(name.c_str(), flags_of(how), file_mode); });
+  if (descriptor < 0 && errno == EINVAL && how == mode::onwards) return open(path, mode::read_write);
   if (descriptor < 0) return failure("cannot open", name, errno);
-  return std::unique_ptr<file>(std::make_unique<posix_file>(descriptor, std::move(name)));
+  auto opened = std::make_unique<posix_file>(descriptor, std::move(name));
+  if (how == mode::onwards) opened->go_direct();
+  return std::unique_ptr<file>(std::move(opened));
 }
 
 bool posix_disk::exists(const std::string& path) {

@@ -135,12 +135,16 @@ bool read_tail(record_view& record, const uint8_t* tail) {
   return true;
 }
 
-bool read_body(record_view& record, reader& in) {
+void read_seq_and_subject(record_view& record, reader& in) {
   in.expect(tag_seq);
   record.seq = seq_no(in.varint());
-  if (record.seq == seq_no()) return false;
   in.expect(tag_subject);
   record.subject = as_text(in.sized());
+}
+
+bool read_body(record_view& record, reader& in) {
+  read_seq_and_subject(record, in);
+  if (record.seq == seq_no()) return false;
   if (in.next_is(tag_time)) {
     record.time = wall_ms(static_cast<int64_t>(in.varint()));
     if (record.time == wall_ms()) return false;
@@ -226,6 +230,15 @@ result<record_view> parse_record(byte_span bytes) {
   reader inner(body.first(body.size() - tail_size));
   if (!read_body(record, inner)) return damaged("bad fields");
   return record;
+}
+
+std::string_view record_subject(byte_span record) {
+  record_view found;
+  reader in(record);
+  in.expect(tag_record);
+  in.varint();
+  read_seq_and_subject(found, in);
+  return in.good ? found.subject : std::string_view();
 }
 
 result<record_view> decode_record(byte_span bytes) {

@@ -56,6 +56,9 @@ result<record_view> decode_record(byte_span bytes);
 // The same without checking the checksum, for bytes that were checked when they were loaded.
 result<record_view> parse_record(byte_span bytes);
 
+// The subject of a whole record; empty if the bytes are none. For bytes that were checked when they came.
+std::string_view record_subject(byte_span record);
+
 // One header of a message.
 struct header {
   std::string key;

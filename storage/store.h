@@ -83,6 +83,7 @@ class store {
 
   // End of turn: flushes the journal.
   virtual void flush() = 0;
+  virtual size_t gathered_bytes() const = 0;  // of entries that no flush has handed over
   // Takes a checkpoint now (also runs by itself after each journal segment). disk_full leaves everything as it was.
   virtual task<result<void>> checkpoint() = 0;
   virtual bool failed() const = 0;  // poisoned: reads go on, nothing is acknowledged any more

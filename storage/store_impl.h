@@ -30,6 +30,7 @@ class store_impl final : public store, private journal_visitor {
   void drop_log(stream_id stream) override;
   stream_log* log(stream_id stream) override;
   void flush() override { journal_->flush(); }
+  size_t gathered_bytes() const override { return journal_->gathered_bytes(); }
   task<result<void>> checkpoint() override;
   bool failed() const override { return journal_->failed(); }
   bool full() const override { return short_of_space_ || checkpoint_is_full_; }

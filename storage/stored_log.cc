@@ -51,22 +51,22 @@ stored_log::appended stored_log::append(const record_fields& fields, uint64_t ep
   appended done{stats_.last.next(), lsn()};
   if (options_.ephemeral) {
     const slice bytes = encode_in_arena(fields, done.seq, epoch);
-    place_appended(done.seq, bytes.owner(), bytes.bytes(), ordinal_of(fields.subject));
+    place_appended(done.seq, bytes.owner(), bytes.bytes(), fields.time, ordinal_of(fields.subject));
   } else {
     const size_t size = record_size(fields, done.seq);
     const journal::reserved room = host_.entries->reserve(entry_kind::records, id_, size);
     encode_record(room.payload, fields, done.seq, epoch);
     done.end = host_.entries->seal();
-    place_appended(done.seq, room.owner, {room.payload, size}, ordinal_of(fields.subject));
+    place_appended(done.seq, room.owner, {room.payload, size}, fields.time, ordinal_of(fields.subject));
   }
   show_when_safe(done.seq, done.end);
   return done;
 }
 
 // Inlined into both callers.
-inline void stored_log::place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes,
+inline void stored_log::place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time,
                                        subject_index::ordinal subject) {
-  tail_.append(seq, owner, bytes);
+  tail_.append(seq, owner, bytes, time);
   if (stats_.count == 0) stats_.first = seq;
   stats_.last = seq;
   ++stats_.count;
@@ -107,7 +107,7 @@ stored_log::appended stored_log::append_run(const std::vector<record_fields>& ru
     if (i + ahead < run.size() && ordinals_[i + ahead] != ordinals_[i])
       tail_.expect(index_.at(ordinals_[i + ahead]).last);
     const size_t size = encode_record(at, run[i], seq, epoch);
-    place_appended(seq, room.owner, {at, size}, ordinals_[i]);
+    place_appended(seq, room.owner, {at, size}, run[i].time, ordinals_[i]);
     at += size;
     seq = seq.next();
   }
@@ -231,7 +231,10 @@ uint64_t stored_log::remove_range(seq_no from, seq_no to) {
     pending_.erase(*at, *at);
   }
   std::vector<seq_no> in_memory;
-  tail_.for_each(from, to, [&](seq_no seq, const tail_node&) { return in_memory.push_back(seq), true; });
+  tail_.for_each(from, to, [&](const tail_run& run, const tail_node& node) {
+    in_memory.push_back(run.seq_of(node));
+    return true;
+  });
   stats_.count -= to.raw() - from.raw() + 1 - removed_.count_in(from, to);
   stats_.first = to.next();
   lost_.erase(from, to);

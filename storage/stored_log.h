@@ -97,7 +97,8 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
 
   // Appending and removing (stored_log.cc)
   slice encode_in_arena(const record_fields& fields, seq_no seq, uint64_t epoch);
-  void place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, subject_index::ordinal subject);
+  void place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time,
+                      subject_index::ordinal subject);
   subject_index::ordinal ordinal_of(std::string_view subject);
   void show_when_safe(seq_no first, lsn end);
   void index_append(seq_no seq, uint32_t bytes, subject_index::ordinal subject);

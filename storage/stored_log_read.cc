@@ -341,7 +341,7 @@ void stored_log::scan_tail(scan_state& state) {
   uint32_t asked = subject_index::none;  // subject that the filter was asked about last, and its answer
   bool matches = true;
   seq_no end = state.to.next();
-  tail_.for_each(state.at, state.to, [&](seq_no seq, const tail_node& node) {
+  tail_.for_each(state.at, state.to, [&](const tail_run& run, const tail_node& node) {
     if (only != subject_index::none && node.subject != only) return true;
     if (state.filtered() && node.subject != asked) {
       asked = node.subject;
@@ -349,10 +349,10 @@ void stored_log::scan_tail(scan_state& state) {
     }
     if (!matches) return true;
     if (!state.take(state.answer.records.size() + state.answer.damaged.size(), node.size)) {
-      end = seq;
+      end = run.seq_of(node);
       return false;
     }
-    state.answer.records.push_back(found_record{seq, node.share()});
+    state.answer.records.push_back(found_record{run.seq_of(node), run.share(node)});
     return true;
   });
   state.at = end;
@@ -384,9 +384,9 @@ task<result<std::vector<seq_no>>> stored_log::sequences_at(std::string subject, 
   }
   auto which = index_.find(subject);
   if (which == subject_index::none) co_return found;
-  tail_.for_each(at, stats_.last, [&](seq_no seq, const tail_node& node) {
+  tail_.for_each(at, stats_.last, [&](const tail_run& run, const tail_node& node) {
     if (found.size() >= limit) return false;
-    if (node.subject == which) found.push_back(seq);
+    if (node.subject == which) found.push_back(run.seq_of(node));
     return true;
   });
   co_return found;
@@ -438,10 +438,9 @@ task<result<seq_no>> stored_log::first_at_or_after(wall_ms time) {
     at = rows->size() < rows_per_time_look ? where->part->info.last.next() : rows->back().seq.next();
   }
   seq_no found = stats_.last.next();
-  tail_.for_each(at, stats_.last, [&](seq_no seq, const tail_node& node) {
-    auto record = parse_record(node.bytes());
-    if (!record || record->time < time) return true;
-    found = seq;
+  tail_.for_each(at, stats_.last, [&](const tail_run& run, const tail_node& node) {
+    if (node.time < time) return true;
+    found = run.seq_of(node);
     return false;
   });
   co_return found;
@@ -452,11 +451,7 @@ task<result<wall_ms>> stored_log::time_of(seq_no seq) {
   for (;;) {
     if (!is_live(seq)) co_return fail(errc::invalid_argument, "there is no such message");
     if (lost_.contains(seq)) co_return fail(errc::data_loss, "the message was lost to damage");
-    if (const tail_node* node = tail_.find(seq)) {
-      auto record = parse_record(node->bytes());
-      if (!record) co_return record.err();
-      co_return record->time;
-    }
+    if (const tail_node* node = tail_.find(seq)) co_return node->time;
     auto at = find_place(seq);
     if (!at) co_return fail(errc::data_loss, "the message was lost to damage");
     auto group = co_await group_at(*at, group_of(*at->part, seq), false);
@@ -502,10 +497,10 @@ task<result<std::vector<stream_log::live_record>>> stored_log::oldest(seq_no fro
     return !is_live(each.seq) || each.subject == subject_index::none || !index_.knows(each.subject);
   });
   known_ = std::move(known);
-  tail_.for_each(std::max(at, std::max(from, stats_.first)), stats_.last, [&](seq_no seq, const tail_node& node) {
+  const seq_no in_memory_from = std::max(at, std::max(from, stats_.first));
+  tail_.for_each(in_memory_from, stats_.last, [&](const tail_run& run, const tail_node& node) {
     if (found.size() >= limit) return false;
-    auto record = parse_record(node.bytes());
-    found.push_back(live_record{seq, node.size, record ? record->time : wall_ms()});
+    found.push_back(live_record{run.seq_of(node), node.size, node.time});
     return true;
   });
   co_return found;

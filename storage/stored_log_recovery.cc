@@ -58,7 +58,7 @@ void stored_log::replay_records(const slice& payload) {
       if (record->seq > stats_.last.next()) {
         host_.report.damaged_records += lost_.add(stats_.last.next(), record->seq.prev());
       }
-      tail_.append(record->seq, payload.owner(), payload.bytes().subspan(at, size));
+      tail_.append(record->seq, payload.owner(), payload.bytes().subspan(at, size), record->time);
       stats_.last = record->seq;
     }
     at += size;
@@ -70,8 +70,10 @@ void stored_log::replay_remove_before(seq_no first_kept) {
   first_kept = std::min(first_kept, stats_.last.next());
   if (first_kept <= stats_.first) return;
   std::vector<seq_no> in_memory;
-  tail_.for_each(stats_.first, first_kept.prev(),
-                 [&](seq_no seq, const tail_node&) { return in_memory.push_back(seq), true; });
+  tail_.for_each(stats_.first, first_kept.prev(), [&](const tail_run& run, const tail_node& node) {
+    in_memory.push_back(run.seq_of(node));
+    return true;
+  });
   for (seq_no seq : in_memory) tail_.remove(seq);
   lost_.erase(stats_.first, first_kept.prev());
   removed_.erase(seq_no(0), first_kept.prev());
@@ -111,8 +113,8 @@ result<void> stored_log::finish_recovery() {
   }
   find_lost(before.next(), settled_, interval_set());
   std::vector<std::pair<seq_no, slice>> in_memory;
-  tail_.for_each(seq_no(1), stats_.last, [&](seq_no seq, const tail_node& node) {
-    in_memory.emplace_back(seq, node.share());
+  tail_.for_each(seq_no(1), stats_.last, [&](const tail_run& run, const tail_node& node) {
+    in_memory.emplace_back(run.seq_of(node), run.share(node));
     return true;
   });
   for (const auto& [seq, bytes] : in_memory) {

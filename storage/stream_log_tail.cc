@@ -36,6 +36,12 @@ size_t record_tail::node_at(const tail_run& run, seq_no seq) {
   return static_cast<size_t>(found - run.nodes.begin());
 }
 
+void tail_run::let_go(tail_node& node) {
+  held_chunk& held = chunks[node.owner];
+  if (--held.live == 0) held.chunk = {};
+  node.owner = tail_node::none;
+}
+
 tail_node* record_tail::look_further(seq_no seq) const {
   if (runs_.empty() || seq < runs_.front()->first || seq > runs_.back()->last()) return nullptr;
   tail_run& run = *runs_[run_at(seq)];
@@ -48,10 +54,12 @@ void record_tail::expect(seq_no seq) const {
   if (runs_.empty() || seq < runs_.front()->first) return;
   const tail_run& run = *runs_[std::min(run_at(seq), runs_.size() - 1)];
   const uint64_t delta = seq.raw() - run.first.raw();
-  if (delta < run.nodes.size()) __builtin_prefetch(&run.nodes[delta], 1);
+  if (delta >= run.nodes.size()) return;
+  __builtin_prefetch(&run.nodes[delta], 1);
+  __builtin_prefetch(&run.nodes[delta].removed, 1);  // a node may lie in two lines
 }
 
-void record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes) {
+void record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time) {
   WEIR_CHECK(runs_.empty() || runs_.back()->last() < seq);
   bool fits = !runs_.empty() && !runs_.back()->frozen && runs_.back()->nodes.size() < run_nodes_max &&
               seq.raw() - runs_.back()->first.raw() <= std::numeric_limits<uint32_t>::max();
@@ -61,8 +69,11 @@ void record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes) {
     if (runs_.size() > 1) runs_.back()->nodes.reserve(run_nodes_max);
   }
   tail_run& run = *runs_.back();
+  if (run.chunks.empty() || !(run.chunks.back().chunk == owner)) run.chunks.push_back({owner, 0});
+  ++run.chunks.back().live;
   tail_node& node = run.nodes.emplace_back();
-  node.owner = owner;
+  node.owner = static_cast<uint32_t>(run.chunks.size() - 1);
+  node.time = time;
   node.offset = static_cast<uint32_t>(bytes.data() - owner->data());
   node.size = static_cast<uint32_t>(bytes.size());
   node.delta = static_cast<uint32_t>(seq.raw() - run.first.raw());
@@ -92,7 +103,7 @@ void record_tail::remove(seq_no seq) {
   --live_;
   --run.live;
   if (run.frozen) return;
-  node.owner = {};
+  run.let_go(node);
   if (run.live == 0) drop_run(i);
 }
 
@@ -114,7 +125,7 @@ void record_tail::thaw() {
     if (!run.frozen) continue;
     run.frozen = false;
     for (tail_node& node : run.nodes) {
-      if (node.removed) node.owner = {};
+      if (node.removed && node.owner != tail_node::none) run.let_go(node);
     }
     if (run.live == 0) drop_run(i);
   }
@@ -135,10 +146,12 @@ void record_tail::drop_through(seq_no last) {
 void record_tail::drop_above(seq_no last) {
   while (!runs_.empty() && runs_.back()->last() > last) {
     tail_run& run = *runs_.back();
-    if (!run.nodes.back().removed) {
+    tail_node& last_node = run.nodes.back();
+    if (!last_node.removed) {
       --run.live;
       --live_;
     }
+    if (last_node.owner != tail_node::none) run.let_go(last_node);
     run.nodes.pop_back();
     --nodes_;
     if (run.nodes.empty()) runs_.pop_back();
@@ -159,8 +172,8 @@ void record_tail::compact() {
         chunk_ref fresh = chunk_ref::make(std::max<size_t>(compact_chunk_bytes, node.size));
         room = slice(fresh, fresh->data(), fresh->capacity());
       }
-      std::memcpy(const_cast<uint8_t*>(room.data()), node.bytes().data(), node.size);
-      append(run->seq_of(node), room.owner(), room.bytes().first(node.size));
+      std::memcpy(const_cast<uint8_t*>(room.data()), run->bytes(node).data(), node.size);
+      append(run->seq_of(node), room.owner(), room.bytes().first(node.size), node.time);
       tail_node& copy = runs_.back()->nodes.back();
       copy.before = node.before;
       copy.after = node.after;

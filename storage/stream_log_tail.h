@@ -1,10 +1,11 @@
 // The records of a log that are in memory: for a durable log those that no block file has yet, for an ephemeral one all
 // of them.
 //
-// Owned by the log. Bytes stay where the journal (or recovery, or an arena) put them; a node is a reference, its
-// subject's ordinal and its neighbours at the same subject. Nodes lie in runs of bounded length; a run without live
-// nodes goes. A checkpoint freezes the runs and hands them to the pool lane, which reads owner, offset, size and delta
-// of their nodes while the shard goes on: of a frozen run the shard changes only links and `removed`.
+// Owned by the log. Bytes stay where the journal (or recovery, or an arena) put them; a node is a place in them, its
+// subject's ordinal and its neighbours at the same subject. Nodes lie in runs of bounded length, which hold the chunks
+// of their live nodes, a reference for all nodes in a chunk; a run without live nodes goes. A checkpoint freezes the
+// runs and hands them to the pool lane, which reads them while the shard goes on: of a frozen run the shard changes
+// only links and `removed`.
 #pragma once
 
 #include <memory>
@@ -12,31 +13,41 @@
 
 #include "storage/bytes.h"
 #include "storage/ids.h"
+#include "storage/time.h"
 
 namespace weir {
 
 struct tail_node {
-  chunk_ref owner;  // null: removed before the run was frozen
-  seq_no before;    // neighbours at the same subject in the tail; 0, or one that has left the tail, if none
+  static constexpr uint32_t none = ~uint32_t{0};
+
+  seq_no before;  // neighbours at the same subject in the tail; 0, or one that has left the tail, if none
   seq_no after;
-  uint32_t offset = 0;  // in the owner's buffer
+  wall_ms time;
+  uint32_t owner = none;  // which chunk of the run; none: removed before the run was frozen
+  uint32_t offset = 0;    // in the owner's buffer
   uint32_t size = 0;
   uint32_t delta = 0;  // seq - first of the run
   uint32_t subject = 0;
   bool removed = false;
-
-  byte_span bytes() const { return {owner->data() + offset, size}; }
-  slice share() const { return slice(owner, owner->data() + offset, size); }
 };
 
 struct tail_run {
+  struct held_chunk {
+    chunk_ref chunk;    // null: no node needs it any more
+    uint32_t live = 0;  // nodes that do
+  };
+
   seq_no first;
   std::vector<tail_node> nodes;
+  std::vector<held_chunk> chunks;
   uint32_t live = 0;
   bool frozen = false;
 
   seq_no seq_of(const tail_node& node) const { return seq_no(first.raw() + node.delta); }
   seq_no last() const { return seq_of(nodes.back()); }
+  byte_span bytes(const tail_node& node) const { return {chunks[node.owner].chunk->data() + node.offset, node.size}; }
+  slice share(const tail_node& node) const { return slice(chunks[node.owner].chunk, bytes(node).data(), node.size); }
+  void let_go(tail_node& node);
 };
 
 class record_tail {
@@ -48,7 +59,7 @@ class record_tail {
   record_tail& operator=(const record_tail&) = delete;
 
   // Above every sequence in the tail. The bytes lie in the owner's buffer.
-  void append(seq_no seq, const chunk_ref& owner, byte_span bytes);
+  void append(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time);
   // Says which subject a live node has, most often the last; `before` is the live node before it there (one that is not
   // in the tail: none).
   void link(seq_no seq, uint32_t subject, seq_no before);
@@ -59,7 +70,7 @@ class record_tail {
   // Takes a live node out of its subject's chain and lets go of its bytes.
   void remove(seq_no seq);
 
-  // Calls each(seq, node) for the live nodes in [from, to], in order, until it returns false.
+  // Calls each(run, node) for the live nodes in [from, to], in order, until it returns false.
   template <class Each>
   void for_each(seq_no from, seq_no to, Each each) const {
     for (size_t i = run_at(from); i < runs_.size() && runs_[i]->first <= to; ++i) {
@@ -67,7 +78,7 @@ class record_tail {
       for (size_t n = node_at(run, from); n < run.nodes.size(); ++n) {
         const tail_node& node = run.nodes[n];
         if (run.seq_of(node) > to) return;
-        if (!node.removed && !each(run.seq_of(node), node)) return;
+        if (!node.removed && !each(run, node)) return;
       }
     }
   }

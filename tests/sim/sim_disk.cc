@@ -27,8 +27,8 @@ uint64_t below(std::mt19937_64& random, uint64_t bound) {
 
 class sim_file final : public file {
  public:
-  sim_file(sim_disk& owner, sim_disk::inode_ref node, std::string path, bool writable)
-      : owner_(owner), node_(std::move(node)), path_(std::move(path)), boot_(owner.boot_), writable_(writable) {}
+  sim_file(sim_disk& owner, sim_disk::inode_ref node, std::string path, disk::mode how)
+      : owner_(owner), node_(std::move(node)), path_(std::move(path)), boot_(owner.boot_), how_(how) {}
 
   result<size_t> read_at(uint64_t offset, std::span<uint8_t> into) override {
     auto fine = usable(true);
@@ -41,8 +41,12 @@ class sim_file final : public file {
     return size;
   }
   result<void> write_at(uint64_t offset, byte_span from) override {
-    auto fine = usable(writable_);
-    return fine ? owner_.write(node_, path_, offset, from) : fine;
+    auto fine = usable(how_ != disk::mode::read);
+    if (!fine || how_ != disk::mode::onwards) return fine ? owner_.write(node_, path_, offset, from) : fine;
+    std::vector<uint8_t> whole(from.begin(), from.end());
+    constexpr size_t page = disk::onwards_page;
+    whole.resize((offset + from.size() + page - 1) / page * page - offset);
+    return owner_.write(node_, path_, offset, whole);
   }
   result<void> sync() override {
     auto fine = usable(true);
@@ -54,7 +58,7 @@ class sim_file final : public file {
     return uint64_t{node_->cached.size()};
   }
   result<void> truncate(uint64_t size) override {
-    auto fine = usable(writable_);
+    auto fine = usable(how_ != disk::mode::read);
     return fine ? owner_.truncate(node_, path_, size) : fine;
   }
 
@@ -69,7 +73,7 @@ class sim_file final : public file {
   sim_disk::inode_ref node_;
   std::string path_;
   uint64_t boot_;
-  bool writable_;
+  disk::mode how_;
 };
 
 // Faults
@@ -124,7 +128,7 @@ result<std::unique_ptr<file>> sim_disk::open(const std::string& path, mode how) 
   auto found = names_.files.find(path);
   if (how != mode::create) {
     if (found == names_.files.end()) return no_such(path);
-    return std::unique_ptr<file>(std::make_unique<sim_file>(*this, found->second, path, how == mode::read_write));
+    return std::unique_ptr<file>(std::make_unique<sim_file>(*this, found->second, path, how));
   }
   auto counted = count_and_fail(op::name, path);
   if (!counted) return counted.err();
@@ -132,7 +136,7 @@ result<std::unique_ptr<file>> sim_disk::open(const std::string& path, mode how) 
   if (!names_.dirs.contains(parent_of(path))) return no_such(path);
   auto node = std::make_shared<inode>();
   change_names(name_change{name_change::kind::create, path, {}, node});
-  return std::unique_ptr<file>(std::make_unique<sim_file>(*this, node, path, true));
+  return std::unique_ptr<file>(std::make_unique<sim_file>(*this, node, path, how));
 }
 
 bool sim_disk::exists(const std::string& path) {

@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <random>
+
 #include "storage/posix_disk.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/temp_dir.h"
@@ -47,6 +49,47 @@ TEST_CASE_TEMPLATE("disk: bytes written are read back at any offset", fixture, p
   CHECK(read_all(*opened) == std::string("hello there\0\0\0\0\0far", 19));
   REQUIRE(opened->sync());
   CHECK(text_at(f.it, "a") == std::string("hello there\0\0\0\0\0far", 19));
+}
+
+// Memory for a write, at the same place in its page as in the file or elsewhere.
+byte_span laid(std::vector<uint8_t>& memory, uint64_t offset, byte_span bytes, bool in_place) {
+  memory.assign(bytes.size() + 3 * disk::onwards_page, 0xee);
+  const size_t to_page = disk::onwards_page - reinterpret_cast<uintptr_t>(memory.data()) % disk::onwards_page;
+  uint8_t* at = memory.data() + to_page + (in_place ? offset % disk::onwards_page : 33);
+  std::copy(bytes.begin(), bytes.end(), at);
+  return {at, bytes.size()};
+}
+
+TEST_CASE_TEMPLATE("disk: what is written onwards is there, at any size and from any memory", fixture, posix_fixture,
+                   sim_fixture) {
+  constexpr size_t size = 64 * disk::onwards_page;
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 20; ++round) {
+    fixture f;
+    std::string expected(size, 'x');
+    make_file(f.it, "a", expected);
+    auto opened = f.it.open("a", disk::mode::onwards);
+    REQUIRE(opened);
+    std::vector<uint8_t> memory;
+    uint64_t offset = disk::onwards_page;
+    while (random() % 40 != 0) {
+      std::string text(1 + random() % (random() % 4 == 0 ? 5 * disk::onwards_page : 300), static_cast<char>(random()));
+      if (offset + text.size() > size) break;
+      REQUIRE((*opened)->write_at(offset, laid(memory, offset, as_bytes(text), random() % 2 == 0)));
+      expected.replace(offset, text.size(), text);
+      offset += text.size();
+      if (random() % 8 == 0) {
+        opened = f.it.open("a", disk::mode::onwards);
+        REQUIRE(opened);
+      }
+    }
+    REQUIRE((*opened)->sync());
+    const std::string found = text_at(f.it, "a");
+    REQUIRE(found.size() == size);
+    CHECK(found.substr(0, offset) == expected.substr(0, offset));
+    const uint64_t page_end = (offset + disk::onwards_page - 1) / disk::onwards_page * disk::onwards_page;
+    CHECK(found.substr(page_end) == expected.substr(page_end));
+  }
 }
 
 TEST_CASE_TEMPLATE("disk: a read is short only at the end of the file", fixture, posix_fixture, sim_fixture) {

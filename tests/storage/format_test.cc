@@ -66,10 +66,10 @@ TEST_CASE("format: the example of a journal in FORMAT.md is what the code writes
   check_page_shows(hex_dump(disk.contents("j/watermark")));
 }
 
-void add_record(block_writer& to, seq_no seq, const record_fields& fields) {
+std::vector<uint8_t> make_record(seq_no seq, const record_fields& fields) {
   std::vector<uint8_t> bytes(record_size(fields, seq));
   encode_record(bytes.data(), fields, seq, 1);
-  REQUIRE(to.add(bytes, seq, fields.subject, fields.time));
+  return bytes;
 }
 
 TEST_CASE("format: the example of a block file in FORMAT.md is what the code writes") {
@@ -78,8 +78,12 @@ TEST_CASE("format: the example of a block file in FORMAT.md is what the code wri
   auto writer = block_writer::create(disk, "s/block", block_header{stream_id(7), seq_no(1), "L"});
   REQUIRE(writer);
   std::string headers = encode_headers({{"k", "v"}});
-  add_record(*writer, seq_no(1), {"orders.eu", wall_ms(1'700'000'000'000), as_bytes(headers), as_bytes("hello")});
-  add_record(*writer, seq_no(3), {"orders.us", wall_ms(1'700'000'000'001), {}, as_bytes("hi")});
+  const record_fields one{"orders.eu", wall_ms(1'700'000'000'000), as_bytes(headers), as_bytes("hello")};
+  const record_fields other{"orders.us", wall_ms(1'700'000'000'001), {}, as_bytes("hi")};
+  const std::vector<uint8_t> first = make_record(seq_no(1), one);
+  const std::vector<uint8_t> third = make_record(seq_no(3), other);
+  REQUIRE(writer->add(first, seq_no(1), one.subject, one.time));
+  REQUIRE(writer->add(third, seq_no(3), other.subject, other.time));
   REQUIRE(writer->finish(false));
   check_page_shows(hex_dump(disk.contents("s/block")));
 }
