@@ -88,25 +88,10 @@ task<result<void>> shard_impl::admit_run(const std::vector<publish_request>& run
     auto needed = look_run(run, to);
     if (!needed) co_return needed.err();
     if (*needed == publish_needs::nothing) co_return ok();
-    if (*needed == publish_needs::room) {
-      auto room = co_await journal_of().room(to.bytes, false);
-      if (!room) co_return room.err();
-      to.granted = to.bytes;
-      continue;
-    }
-    to.granted = 0;
-    if (*needed == publish_needs::existing_stream) {
-      std::string name(run.front().stream);
-      auto found = co_await existing(std::move(name));
-      if (!found) co_return found.err();
-      continue;
-    }
+    auto waited = co_await wait_for_place(*needed, run.front().stream, to);
+    if (!waited) co_return waited.err();
+    if (*waited) continue;
     const stream_ref held(to.in);
-    if (*needed == publish_needs::exact_index) {
-      auto exact = co_await held->log().become_exact();
-      if (!exact) co_return exact.err();
-      continue;
-    }
     if (*needed == publish_needs::oldest_listed) {
       auto listed = co_await list_oldest(held, to);
       if (!listed) co_return listed.err();

@@ -38,15 +38,15 @@ bool is_a_run(const batch_outcome& outcome) {
 
 }  // namespace
 
-result<shard_impl::batch_needs> shard_impl::look_batch(const std::vector<publish_request>& records,
-                                                       batch_admission& to) {
+result<shard_impl::publish_needs> shard_impl::look_batch(const std::vector<publish_request>& records,
+                                                         batch_admission& to) {
   if (stopping_) return unavailable();
   to.fields.clear();
   to.failed.clear();
   to.in = find(records.front().stream);
-  if (to.in == nullptr) return batch_needs::existing_stream;
+  if (to.in == nullptr) return publish_needs::existing_stream;
   const stream& in = *to.in;
-  if (looks_at_stream(in.config())) return batch_needs::one_by_one;
+  if (looks_at_stream(in.config())) return publish_needs::one_by_one;
   if (auto fine = admit_any(in); !fine) return fine.err();
   const wall_ms now = ports_.clock.wall();
   to.fields.reserve(records.size());
@@ -69,8 +69,8 @@ result<shard_impl::batch_needs> shard_impl::look_batch(const std::vector<publish
     to.fields.push_back(
         record_fields{one.subject, one.ts_ms != 0 ? wall_ms(one.ts_ms) : now, one.headers, one.payload});
   }
-  if (in.ephemeral() || to.fields.empty()) return batch_needs::nothing;
-  return to.bytes <= to.granted || journal_of().has_room(to.bytes) ? batch_needs::nothing : batch_needs::room;
+  if (in.ephemeral() || to.fields.empty()) return publish_needs::nothing;
+  return to.bytes <= to.granted || journal_of().has_room(to.bytes) ? publish_needs::nothing : publish_needs::room;
 }
 
 task<result<std::optional<batch_outcome>>> shard_impl::place_together(const std::vector<publish_request>& records) {
@@ -78,18 +78,10 @@ task<result<std::optional<batch_outcome>>> shard_impl::place_together(const std:
   for (;;) {
     auto needed = look_batch(records, to);
     if (!needed) co_return needed.err();
-    if (*needed == batch_needs::nothing) break;
-    if (*needed == batch_needs::one_by_one) co_return std::nullopt;
-    if (*needed == batch_needs::room) {
-      auto room = co_await journal_of().room(to.bytes, false);
-      if (!room) co_return room.err();
-      to.granted = to.bytes;
-      continue;
-    }
-    to.granted = 0;
-    std::string name(records.front().stream);
-    auto found = co_await existing(std::move(name));
-    if (!found) co_return found.err();
+    if (*needed == publish_needs::nothing) break;
+    if (*needed == publish_needs::one_by_one) co_return std::nullopt;
+    auto waited = co_await wait_for_place(*needed, records.front().stream, to);
+    if (!waited) co_return waited.err();
   }
   batch_outcome outcome;
   outcome.level = to.in->level();

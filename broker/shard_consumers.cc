@@ -176,12 +176,16 @@ consumer_info shard_impl::shown(stream& in, consumer& at) {
   return info;
 }
 
+size_t shard_impl::parked_max_of(const stream& in) const {
+  return in.config().policy == retention_policy::work_queue ? 0 : limits_.parked_max;
+}
+
 void shard_impl::adopt(stream& in, consumer& at) {
   at.in = &in;
   at.board = &board_;
   at.pending_max = limits_.pending_max;
   at.held_max = limits_.held_back_max;
-  at.parked_max = in.config().policy == retention_policy::work_queue ? 0 : limits_.parked_max;
+  at.parked_max = parked_max_of(in);
   std::function<void()> ring = [this, ringing = &at] { on_alarm(*ringing); };
   at.alarm = std::make_unique<consumer_alarm>(ports_.deadlines, std::move(ring));
   used(at);

@@ -178,13 +178,19 @@ class shard_impl final : public shard, private store_client {
     oldest_listed,     // of a subject, for a run
     durable_conflict,  // to answer wrong_revision
     durable_bounds,    // to answer stream_full
-    room
+    room,
+    one_by_one  // a frame's records cannot go together
   };
-  struct admission {
+  // What any publish waits for.
+  struct place_wanted {
     stream* in = nullptr;
-    record_fields fields;
     size_t bytes = 0;    // of journal room
     size_t granted = 0;  // so much was waited for
+  };
+  // False: something else is needed than a stream that exists, its exact index, or journal room.
+  task<result<bool>> wait_for_place(publish_needs needed, std::string_view stream_name, place_wanted& to);
+  struct admission : place_wanted {
+    record_fields fields;
     stream::sized replaced;
     bool special = false;   // has a message id, a ttl or a time of delivery
     bool later = false;     // goes to the schedule
@@ -233,11 +239,8 @@ class shard_impl final : public shard, private store_client {
   task<void> settle_append(stream_ref in, stream::appended done);
 
   // --- shard_atomic.cc ---
-  struct run_admission {
-    stream* in = nullptr;
+  struct run_admission : place_wanted {
     std::vector<record_fields> fields;
-    size_t bytes = 0;
-    size_t granted = 0;
     std::optional<error> refused;  // to be told once what it saw is durable
     std::vector<seq_no> replaced;  // at its subjects, by their cap; some may be of the run itself
     // The oldest messages of subjects of which the run replaces more than the first.
@@ -260,15 +263,11 @@ class shard_impl final : public shard, private store_client {
   task<result<void>> list_oldest(stream_ref in, run_admission& to);
 
   // --- shard_batch.cc: frames of the fast lane ---
-  struct batch_admission {
-    stream* in = nullptr;
+  struct batch_admission : place_wanted {
     std::vector<record_fields> fields;  // of the records that are fine
     std::vector<batch_outcome::failure> failed;
-    size_t bytes = 0;
-    size_t granted = 0;
   };
-  enum class batch_needs : uint8_t { nothing, one_by_one, existing_stream, room };
-  result<batch_needs> look_batch(const std::vector<publish_request>& records, batch_admission& to);
+  result<publish_needs> look_batch(const std::vector<publish_request>& records, batch_admission& to);
   // Nothing: the records need the general way.
   task<result<std::optional<batch_outcome>>> place_together(const std::vector<publish_request>& records);
   task<result<batch_outcome>> place_one_by_one(const std::vector<publish_request>& records);
@@ -305,6 +304,7 @@ class shard_impl final : public shard, private store_client {
   consumer_info shown(stream& in, consumer& at);
   // The consumer is one of the stream's from now on: it may wake those who wait, and its alarm may ring.
   void adopt(stream& in, consumer& at);
+  size_t parked_max_of(const stream& in) const;  // 0: no bound
   // The deletion is durable: whoever waits for its messages learns of it.
   void dismiss(const stream& in);
   void dismiss(const consumer& at);

@@ -72,34 +72,40 @@ result<shard_impl::publish_needs> shard_impl::look(const publish_request& reques
   return to.bytes <= to.granted || journal_of().has_room(to.bytes) ? publish_needs::nothing : publish_needs::room;
 }
 
+task<result<bool>> shard_impl::wait_for_place(publish_needs needed, std::string_view stream_name, place_wanted& to) {
+  if (needed == publish_needs::room) {
+    auto room = co_await journal_of().room(to.bytes, false);
+    if (!room) co_return room.err();
+    to.granted = to.bytes;
+    co_return true;
+  }
+  to.granted = 0;
+  if (needed == publish_needs::existing_stream) {
+    std::string name(stream_name);
+    auto found = co_await existing(std::move(name));
+    if (!found) co_return found.err();
+    co_return true;
+  }
+  if (needed != publish_needs::exact_index) co_return false;
+  const stream_ref held(to.in);
+  auto exact = co_await held->log().become_exact();
+  if (!exact) co_return exact.err();
+  co_return true;
+}
+
 // Waits for whatever look() asks for until it asks for nothing; nothing is awaited after that.
 task<result<void>> shard_impl::admit_later(const publish_request& request, admission& to) {
   for (;;) {
     auto needed = look(request, to);
     if (!needed) co_return needed.err();
     if (*needed == publish_needs::nothing) co_return ok();
-    if (*needed == publish_needs::room) {
-      auto room = co_await journal_of().room(to.bytes, false);
-      if (!room) co_return room.err();
-      to.granted = to.bytes;
-      continue;
-    }
-    to.granted = 0;
-    if (*needed == publish_needs::existing_stream) {
-      std::string name(request.stream);
-      auto found = co_await existing(std::move(name));
-      if (!found) co_return found.err();
-      continue;
-    }
+    auto waited = co_await wait_for_place(*needed, request.stream, to);
+    if (!waited) co_return waited.err();
+    if (*waited) continue;
     const stream_ref held(to.in);
     if (*needed == publish_needs::durable_original) {
       auto known = co_await know(to, std::max(held->log().last_change(), held->scheduled_change()));
       co_return known;
-    }
-    if (*needed == publish_needs::exact_index) {
-      auto exact = co_await held->log().become_exact();
-      if (!exact) co_return exact.err();
-      continue;
     }
     if (*needed == publish_needs::replaced_size) {
       auto read = co_await read_replaced(held, request.subject, to.replaced);

@@ -182,7 +182,7 @@ void shard_impl::restore_stream(stream_id id, const stream_record& record) {
 
 void shard_impl::restore_consumer(stream& in, const consumer_record& record) {
   const consumer_ref fresh = make_local<consumer>(record.number, record.config, record.created_at, record.next);
-  if (in.config().policy != retention_policy::work_queue) fresh->parked_max = limits_.parked_max;
+  fresh->parked_max = parked_max_of(in);
   fresh->paused_until = record.paused_until;
   fresh->load(record.next, record.last_delivered, record.dropped);
   fresh->load_floor_min(record.floor_min);

@@ -98,7 +98,10 @@ void delivery_run::end(size_t which) {
 }
 
 void delivery_run::end_all() {
-  while (!subscriptions_.empty()) end(subscriptions_.size() - 1);
+  while (!subscriptions_.empty()) {
+    end(subscriptions_.size() - 1);
+    serve();  // what it gave back
+  }
 }
 
 // Of consumers that are gone.
