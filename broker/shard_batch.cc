@@ -58,16 +58,16 @@ result<shard_impl::publish_needs> shard_impl::look_batch(const std::vector<publi
   for (size_t i = 0; i < records.size(); ++i) {
     const publish_request& one = records[i];
     const bool plain = one.headers.empty() && one.ts_ms >= 0 && one.payload.size() <= plain_bytes_max;
-    if (!plain || one.subject != accepted || accepted.empty()) {
+    const bool same_subject = one.subject == accepted;
+    if (!plain || !same_subject || accepted.empty()) {
       if (auto fine = admit_message(in, one); !fine) {
         to.failed.push_back({static_cast<uint32_t>(i), std::move(fine).err()});
         continue;
       }
-      accepted = one.subject;
+      if (!same_subject) accepted = one.subject;
     }
     to.bytes += one.subject.size() + one.headers.size() + one.payload.size() + record_overhead_max;
-    to.fields.push_back(
-        record_fields{one.subject, one.ts_ms != 0 ? wall_ms(one.ts_ms) : now, one.headers, one.payload});
+    to.fields.push_back(record_fields{accepted, one.ts_ms != 0 ? wall_ms(one.ts_ms) : now, one.headers, one.payload});
   }
   if (in.ephemeral() || to.fields.empty()) return publish_needs::nothing;
   return to.bytes <= to.granted || journal_of().has_room(to.bytes) ? publish_needs::nothing : publish_needs::room;

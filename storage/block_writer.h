@@ -28,8 +28,8 @@ class block_writer {
   void work_in(memory old);  // before the first add()
   memory take_memory() { return memory{std::move(builder_), std::move(buffer_)}; }
 
-  // In order of sequence, above what is there. The record, and its subject, stay where they are until finish() or
-  // abandon(): those that stand one behind the other are written from there.
+  // In order of sequence, above what is there. Record and subject stay where they are until finish() or abandon();
+  // records that stand one behind the other are written from there.
   result<void> add(byte_span record, seq_no seq, std::string_view subject, wall_ms time);
   // Messages and bytes in the file, with what was added.
   uint64_t rows() const { return (old_ ? old_->rows() : 0) + builder_.rows(); }

@@ -70,12 +70,19 @@ void append_varint(Out& out, uint64_t value) {
   out.append(reinterpret_cast<const char*>(bytes), static_cast<size_t>(put_varint(bytes, value) - bytes));
 }
 
-inline size_t body_size(const record_fields& fields, seq_no seq) {
+inline size_t time_field_size(wall_ms time) {
+  return time.raw() == 0 ? 0 : 1 + varint_size(static_cast<uint64_t>(time.raw()));
+}
+
+inline size_t body_size(const record_fields& fields, seq_no seq, size_t time_size) {
   size_t size = 1 + varint_size(seq.raw()) + 1 + varint_size(fields.subject.size()) + fields.subject.size();
-  if (fields.time.raw() != 0) size += 1 + varint_size(static_cast<uint64_t>(fields.time.raw()));
-  size += fields.headers.size();
+  size += time_size + fields.headers.size();
   if (!fields.payload.empty()) size += 1 + varint_size(fields.payload.size()) + fields.payload.size();
   return size + tail_size;
+}
+
+inline size_t whole_size(size_t body) {
+  return 1 + varint_size(body) + body;
 }
 
 // Takes a message apart, front to back. After the first thing that is not as it must be, `good` stays false and every
@@ -182,40 +189,69 @@ error bad_headers() {
 }  // namespace
 
 size_t record_size(const record_fields& fields, seq_no seq) {
-  size_t body = body_size(fields, seq);
-  return 1 + varint_size(body) + body;
+  return whole_size(body_size(fields, seq, time_field_size(fields.time)));
 }
 
-size_t encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_t epoch) {
-  uint8_t* at = to;
-  *at++ = tag_record;
-  at = put_varint(at, body_size(fields, seq));
-  *at++ = tag_seq;
-  at = put_varint(at, seq.raw());
-  *at++ = tag_subject;
-  at = put_varint(at, fields.subject.size());
-  at = put_bytes(at, fields.subject.data(), fields.subject.size());
-  if (fields.time.raw() != 0) {
-    *at++ = tag_time;
-    at = put_varint(at, static_cast<uint64_t>(fields.time.raw()));
+size_t records_size(const std::vector<record_fields>& run, seq_no first) {
+  size_t bytes = 0;
+  seq_no seq = first;
+  wall_ms time;
+  size_t time_size = 0;
+  for (const record_fields& fields : run) {
+    if (fields.time != time) time_size = time_field_size(time = fields.time);
+    bytes += whole_size(body_size(fields, seq, time_size));
+    seq = seq.next();
   }
-  at = put_bytes(at, fields.headers.data(), fields.headers.size());
-  if (!fields.payload.empty()) {
-    *at++ = tag_payload;
-    at = put_varint(at, fields.payload.size());
-    at = put_bytes(at, fields.payload.data(), fields.payload.size());
-  }
+  return bytes;
+}
+
+record_encoder::record_encoder(uint64_t epoch) {
+  uint8_t* at = last_fields_;
   *at++ = tag_deliver_count;
   *at++ = 1;
   *at++ = tag_epoch[0];
   *at++ = tag_epoch[1];
   store_le(at, epoch);
   at += 8;
-  const uint32_t crc = crc32c({to, static_cast<size_t>(at - to)});
   *at++ = tag_crc[0];
   *at++ = tag_crc[1];
+}
+
+void record_encoder::set_time(wall_ms time) {
+  time_ = time;
+  time_size_ = 0;
+  if (time.raw() == 0) return;
+  time_field_[0] = tag_time;
+  time_size_ = static_cast<size_t>(put_varint(time_field_ + 1, static_cast<uint64_t>(time.raw())) - time_field_);
+}
+
+size_t record_encoder::encode(uint8_t* to, const record_fields& fields, seq_no seq) {
+  if (fields.time != time_) set_time(fields.time);
+  uint8_t* at = to;
+  *at++ = tag_record;
+  at = put_varint(at, body_size(fields, seq, time_size_));
+  *at++ = tag_seq;
+  at = put_varint(at, seq.raw());
+  *at++ = tag_subject;
+  at = put_varint(at, fields.subject.size());
+  at = put_bytes(at, fields.subject.data(), fields.subject.size());
+  std::memcpy(at, time_field_, time_field_max);  // what is too much is written over: the tail alone is longer
+  at += time_size_;
+  at = put_bytes(at, fields.headers.data(), fields.headers.size());
+  if (!fields.payload.empty()) {
+    *at++ = tag_payload;
+    at = put_varint(at, fields.payload.size());
+    at = put_bytes(at, fields.payload.data(), fields.payload.size());
+  }
+  std::memcpy(at, last_fields_, last_fields_bytes);
+  at += last_fields_bytes;
+  const uint32_t crc = crc32c({to, static_cast<size_t>(at - to) - sizeof(tag_crc)});
   store_le(at, crc);
   return static_cast<size_t>(at + 4 - to);
+}
+
+size_t encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_t epoch) {
+  return record_encoder(epoch).encode(to, fields, seq);
 }
 
 result<record_view> parse_record(byte_span bytes) {

@@ -48,8 +48,28 @@ inline constexpr size_t record_overhead_max = 64;
 
 // Exact size of the record that encode_record will write.
 size_t record_size(const record_fields& fields, seq_no seq);
+// Of a run of records, the first with `first`.
+size_t records_size(const std::vector<record_fields>& run, seq_no first);
 // Writes record_size() bytes, and tells how many those are.
 size_t encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_t epoch);
+
+// The same for many records, most of which have the time of the one before.
+class record_encoder {
+ public:
+  explicit record_encoder(uint64_t epoch);
+  size_t encode(uint8_t* to, const record_fields& fields, seq_no seq);
+
+ private:
+  static constexpr size_t last_fields_bytes = 14;  // delivery count, epoch, and the checksum's tag
+  static constexpr size_t time_field_max = 16;     // copied as a whole, so that the copy needs no loop
+
+  void set_time(wall_ms time);
+
+  uint8_t last_fields_[last_fields_bytes];
+  uint8_t time_field_[time_field_max] = {};
+  size_t time_size_ = 0;
+  wall_ms time_;  // 0: no field
+};
 
 // The record at the start of `bytes`. data_loss if it is cut, not canonical or its checksum is wrong.
 result<record_view> decode_record(byte_span bytes);

@@ -115,9 +115,9 @@ class settling {
   const settle_request& request_;
   settle_outcome outcome_;
   std::optional<block_writer> writer_;
-  block_writer::memory memory_;
   std::string_view subject_;  // of the record before, and its ordinal in the tail
   uint32_t ordinal_ = 0;
+  block_writer::memory memory_;
   bool appending_ = false;  // writer_ goes on with open_block
   bool created_ = false;
 };

@@ -66,11 +66,11 @@ stored_log::appended stored_log::append(const record_fields& fields, uint64_t ep
 // Inlined into both callers.
 inline void stored_log::place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time,
                                        subject_index::ordinal subject) {
-  tail_.append(seq, owner, bytes, time);
+  tail_node& node = tail_.append(seq, owner, bytes, time);
   if (stats_.count == 0) stats_.first = seq;
   stats_.last = seq;
   ++stats_.count;
-  index_append(seq, static_cast<uint32_t>(bytes.size()), subject);
+  index_append(seq, node, subject);
 }
 
 // What was appended from `first` on, by an entry that ends at `end`.
@@ -85,10 +85,7 @@ inline void stored_log::show_when_safe(seq_no first, lsn end) {
 }
 
 size_t stored_log::run_bytes(const std::vector<record_fields>& run) const {
-  size_t bytes = 0;
-  seq_no seq = stats_.last;
-  for (const record_fields& fields : run) bytes += record_size(fields, seq = seq.next());
-  return bytes;
+  return records_size(run, stats_.last.next());
 }
 
 stored_log::appended stored_log::append_run(const std::vector<record_fields>& run, uint64_t epoch) {
@@ -103,10 +100,11 @@ stored_log::appended stored_log::append_run(const std::vector<record_fields>& ru
   index_.find_or_add(run, ordinals_);
   seq_no seq = first;
   uint8_t* at = room.payload;
+  record_encoder encoder(epoch);
   for (size_t i = 0; i < run.size(); ++i) {
     if (i + ahead < run.size() && ordinals_[i + ahead] != ordinals_[i])
       tail_.expect(index_.at(ordinals_[i + ahead]).last);
-    const size_t size = encode_record(at, run[i], seq, epoch);
+    const size_t size = encoder.encode(at, run[i], seq);
     place_appended(seq, room.owner, {at, size}, run[i].time, ordinals_[i]);
     at += size;
     seq = seq.next();
@@ -123,18 +121,19 @@ subject_index::ordinal stored_log::ordinal_of(std::string_view subject) {
 }
 
 // The record is in the tail already.
-void stored_log::index_append(seq_no seq, uint32_t bytes, subject_index::ordinal subject) {
+void stored_log::index_append(seq_no seq, tail_node& node, subject_index::ordinal subject) {
   subject_index::line& line = index_.at(subject);
   const bool chained = line.count > 0 && !line.last_stale && line.last > settled_;
-  tail_.link(seq, subject, chained ? line.last : seq_no());
+  node.subject = subject;
+  if (chained) tail_.link(seq, node, line.last);
   if (line.count++ == 0) {
     line.first = seq;
-    line.first_bytes = bytes;
+    line.first_bytes = node.size;
   }
-  clear_stale(line, false);
+  if (line.last_stale) clear_stale(line, false);
   line.last = seq;
-  line.last_bytes = bytes;
-  stats_.bytes += bytes;
+  line.last_bytes = node.size;
+  stats_.bytes += node.size;
 }
 
 // Removing

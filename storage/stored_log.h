@@ -101,7 +101,7 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
                       subject_index::ordinal subject);
   subject_index::ordinal ordinal_of(std::string_view subject);
   void show_when_safe(seq_no first, lsn end);
-  void index_append(seq_no seq, uint32_t bytes, subject_index::ordinal subject);
+  void index_append(seq_no seq, tail_node& node, subject_index::ordinal subject);
   void take_out(seq_no seq);
   void raise_first();
   uint64_t remove_range(seq_no from, seq_no to);

@@ -120,7 +120,7 @@ result<void> stored_log::finish_recovery() {
   for (const auto& [seq, bytes] : in_memory) {
     auto record = parse_record(bytes.bytes());
     WEIR_CHECK(record);  // it was taken apart when it was replayed
-    index_append(seq, static_cast<uint32_t>(bytes.size()), ordinal_of(record->subject));
+    index_append(seq, *tail_.find(seq), ordinal_of(record->subject));
   }
   hint_ = subject_index::none;
   return ok();

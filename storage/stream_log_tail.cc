@@ -59,7 +59,7 @@ void record_tail::expect(seq_no seq) const {
   __builtin_prefetch(&run.nodes[delta].removed, 1);  // a node may lie in two lines
 }
 
-void record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time) {
+tail_node& record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time) {
   WEIR_CHECK(runs_.empty() || runs_.back()->last() < seq);
   bool fits = !runs_.empty() && !runs_.back()->frozen && runs_.back()->nodes.size() < run_nodes_max &&
               seq.raw() - runs_.back()->first.raw() <= std::numeric_limits<uint32_t>::max();
@@ -80,15 +80,7 @@ void record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes, wa
   ++run.live;
   ++nodes_;
   ++live_;
-}
-
-void record_tail::link(seq_no seq, uint32_t subject, seq_no before) {
-  tail_node* node = lookup(seq);
-  WEIR_CHECK(node != nullptr);
-  node->subject = subject;
-  tail_node* neighbour = before == seq_no() ? nullptr : lookup(before);
-  node->before = neighbour == nullptr ? seq_no() : before;
-  if (neighbour != nullptr) neighbour->after = seq;
+  return node;
 }
 
 void record_tail::remove(seq_no seq) {

@@ -59,14 +59,19 @@ class record_tail {
   record_tail& operator=(const record_tail&) = delete;
 
   // Above every sequence in the tail. The bytes lie in the owner's buffer.
-  void append(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time);
-  // Says which subject a live node has, most often the last; `before` is the live node before it there (one that is not
-  // in the tail: none).
-  void link(seq_no seq, uint32_t subject, seq_no before);
+  tail_node& append(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time);
+  // Says that `before` is the live node before this one at its subject (one that is not in the tail: none).
+  void link(seq_no seq, tail_node& node, seq_no before) {
+    tail_node* neighbour = lookup(before);
+    if (neighbour == nullptr) return;
+    node.before = before;
+    neighbour->after = seq;
+  }
   // The node is asked for soon: fetches it into the cache.
   void expect(seq_no seq) const;
   // The node of a live sequence; null if it is not here.
   const tail_node* find(seq_no seq) const { return lookup(seq); }
+  tail_node* find(seq_no seq) { return lookup(seq); }
   // Takes a live node out of its subject's chain and lets go of its bytes.
   void remove(seq_no seq);
 

@@ -55,6 +55,14 @@ subject_index::ordinal subject_index::likely(uint32_t hash) const {
 
 void subject_index::find_or_add(const std::vector<record_fields>& run, std::vector<ordinal>& to) {
   to.resize(run.size());
+  const std::string_view first_name = run.empty() ? std::string_view() : run.front().subject;
+  const auto is_first = [&](const record_fields& each) {
+    return each.subject.data() == first_name.data() && each.subject.size() == first_name.size();
+  };
+  if (std::all_of(run.begin(), run.end(), is_first)) {
+    if (!run.empty()) std::fill(to.begin(), to.end(), find_or_add(first_name));
+    return;
+  }
   if (slots_.empty()) grow();
   // Of those that are not at the subject of the one before: where they stand in the run, and their hashes.
   size_t fresh[side_by_side];

@@ -74,7 +74,24 @@ class crash_run {
 
   uint64_t up_to(uint64_t most) { return random_() % (most + 1); }
 
-  void publish() { messages_[world_.publish("s", "a" + std::to_string(up_to(3)))]; }
+  void publish() {
+    if (up_to(1) == 0) return publish_frame();
+    messages_[world_.publish("s", "a" + std::to_string(up_to(3)))];
+  }
+  void publish_frame() {
+    std::vector<std::string> subjects(1 + up_to(3));
+    std::vector<publish_request> records;
+    for (std::string& subject : subjects) {
+      subject = "a" + std::to_string(up_to(3));
+      records.emplace_back();
+      records.back().stream = "s";
+      records.back().subject = subject;
+    }
+    const auto placed = world_.run(world_.now->place_batch(records, up_to(1) == 0));
+    REQUIRE(placed);
+    REQUIRE(world_.run(world_.now->batch_safe(placed->level, placed->end)));
+    for (uint64_t i = 0; i < records.size(); ++i) messages_[placed->first.raw() + i];
+  }
 
   void came(const delivery& one) {
     message& of = messages_.at(one.record.seq.raw());

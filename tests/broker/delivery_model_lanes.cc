@@ -165,13 +165,15 @@ void delivery_run::find_blocks(const std::string& stream, const std::vector<sent
   for (const auto& one : subscriptions_) waiting.push_back(*one);
   size_t records = 0;
   for (const sent_frame& frame : frames) records += frame.atomic ? 1 : frame.records.size();
+  std::optional<blocks_go> best;  // of those that do not leave what is shown of the consumers
   for (const bool once : {false, true}) {
     for (size_t from = 0; from <= records; ++from) {
       try {
         place_all(stream, frames, real, {from, once});
         compare_stream(stream);
         expect(!somebody_got(*naive_.find(stream)), "somebody got something else");
-        return;
+        if (fitted_) return;
+        if (!best) best = {from, once};
       } catch (const mismatch&) {
         naive_.blocks_stay = false;
       }
@@ -180,7 +182,7 @@ void delivery_run::find_blocks(const std::string& stream, const std::vector<sent
       for (size_t i = 0; i < waiting.size(); ++i) *subscriptions_[i] = waiting[i];
     }
   }
-  place_all(stream, frames, real, {});
+  place_all(stream, frames, real, best.value_or(blocks_go()));
 }
 
 void delivery_run::place_all(const std::string& stream, const std::vector<sent_frame>& frames,
@@ -193,6 +195,7 @@ void delivery_run::place_all(const std::string& stream, const std::vector<sent_f
     naive_.blocks_stay = false;
     if (naive::stream* in = naive_.find(stream)) naive_.prune_now(*in);
   };
+  fitted_ = true;
   if (!shown) return happens();
   size_t records = 0;
   for (const sent_frame& frame : frames) records += frame.records.size();

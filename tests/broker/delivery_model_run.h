@@ -213,6 +213,7 @@ class delivery_run {
   // In the middle of what happens to the stream: who got just what there is for it now was served now. What an append
   // removed makes room for others before the message itself, from appended_from_ on, is durable and visible.
   void serve_meanwhile(naive::stream& in);
+  void order_as_given(const open_subscription& one, std::vector<naive::delivered>& these);
   bool serve_if_same(open_subscription& one, naive::stream& in);
   void observe_inactive(bool by_itself);
   void wait_for_sweep();
@@ -241,6 +242,7 @@ class delivery_run {
   size_t visible_ = 0;                   // but so many first ones of it
   size_t moments_ = 0;                   // at which somebody could have been served, so far
   size_t serve_from_ = 0;                // not at so many first ones of them
+  bool fitted_ = true;                   // the moment that was found leaves what is shown of the consumers
   size_t events_seen_ = 0;
   uint64_t steps_ = 0;
   std::deque<std::string> story_;

@@ -172,7 +172,7 @@ bool delivery_run::serve_one(open_subscription& one) {
     return false;
   }
   if (ended) naive_.drop_outlived(one.stream);
-  const auto naive = naive_.fetch(one.stream, one.consumer, one.messages_max, one.bytes_max, one.id);
+  auto naive = naive_.fetch(one.stream, one.consumer, one.messages_max, one.bytes_max, one.id);
   expect(static_cast<bool>(naive), who + "the model's consumer");
   if (!ended) {
     expect(!one.until || *one.until > naive_.mono, who + "waits for too long");
@@ -181,6 +181,7 @@ bool delivery_run::serve_one(open_subscription& one) {
   const auto& outcome = one.waiting->value();
   expect(static_cast<bool>(outcome), who + (outcome ? "" : std::string(to_string(outcome.err().code))));
   if (naive->empty()) expect(one.until && *one.until <= naive_.mono, who + "stopped waiting too early");
+  order_as_given(one, *naive);
   try {
     took(one, *naive);
   } catch (mismatch& found) {

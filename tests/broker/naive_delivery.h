@@ -273,6 +273,7 @@ class broker {
   std::optional<size_t> first_scheduled(const stream& in, bool that_fitted = false) const;
   void deliver_scheduled(stream& in, size_t which);
   bool explain_scheduled(stream& in, const message* real);
+  void look_for_room(stream& in, int64_t up_to) const;
   bool scheduled_would_stay(stream in);
   bool explain_dead_letter(stream& in, const message* real, const std::vector<message>& after);
   void touch(consumer& at) const;

@@ -82,11 +82,12 @@ bool broker::explain_scheduled(stream& in, const message* real) {
     return true;
   }
   if (real == nullptr) return false;
-  // One that does not fit yet may let others pass.
+  // One that does not fit yet lets others pass, and waits for another instant.
   if (!next.did_not_fit && !full(in, {record(in, next.what, in.last + 1, next.deliver_at)})) return false;
   for (size_t i = 0; i < in.later.size(); ++i) {
     if (in.later[i].deliver_at > *trusted) continue;
     if (!same(record(in, in.later[i].what, in.last + 1, in.later[i].deliver_at), *real)) continue;
+    look_for_room(in, in.later[i].deliver_at);
     deliver_scheduled(in, i);
     return true;
   }
@@ -94,11 +95,14 @@ bool broker::explain_scheduled(stream& in, const message* real) {
 }
 
 void broker::look_for_room() {
-  for (auto& [name, in] : streams) {
-    for (scheduled& one : in.later) {
-      const bool due = trusted && one.deliver_at <= *trusted;
-      one.did_not_fit = due && full(in, {record(in, one.what, in.last + 1, one.deliver_at)});
-    }
+  if (!trusted) return;
+  for (auto& [name, in] : streams) look_for_room(in, *trusted);
+}
+
+void broker::look_for_room(stream& in, int64_t up_to) const {
+  for (scheduled& one : in.later) {
+    const bool due = one.deliver_at <= up_to;
+    one.did_not_fit = one.did_not_fit || (due && full(in, {record(in, one.what, in.last + 1, one.deliver_at)}));
   }
 }
 
