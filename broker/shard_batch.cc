@@ -96,6 +96,7 @@ task<result<std::optional<batch_outcome>>> shard_impl::place_together(const std:
   outcome.stored = static_cast<uint32_t>(to.fields.size());
   outcome.end = at.end;
   if (done.needs_load) co_await settle_append(in, done);
+  journal_of().hasten(outcome.level >= durability::fsync);
   co_return outcome;
 }
 

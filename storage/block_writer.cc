@@ -65,7 +65,7 @@ result<block_writer> block_writer::append(disk& where, const std::string& root, 
   block made = *to;
   uint64_t length = to->length;
   block_writer writer(std::move(*opened), std::move(to), std::move(made));
-  writer.written_ = length;
+  writer.written_ = writer.paced_ = length;
   return writer;
 }
 
@@ -82,7 +82,16 @@ result<void> block_writer::write_out() {
   if (!written) return written;
   written_ += buffer_.size();
   buffer_.clear();
-  return ok();
+  return pace();
+}
+
+// The journal's syncs wait behind what is on its way to the disk: that is never more than a piece of a block.
+result<void> block_writer::pace() {
+  if (written_ - paced_ < write_bytes) return ok();
+  auto done = to_->write_back(paced_, written_ - paced_);
+  sync_failed_ = sync_failed_ || !done;
+  paced_ = written_;
+  return done;
 }
 
 result<void> block_writer::write_held() {
@@ -93,8 +102,9 @@ result<void> block_writer::write_held() {
   }
   auto written = write_out();
   if (written) written = to_->write_at(written_, held);
-  if (written) written_ += held.size();
-  return written;
+  if (!written) return written;
+  written_ += held.size();
+  return pace();
 }
 
 result<void> block_writer::add(byte_span record, seq_no seq, std::string_view subject, wall_ms time) {

@@ -47,6 +47,7 @@ class block_writer {
   block_writer(std::unique_ptr<file> to, block_ref old, block made);
   result<void> write_out();
   result<void> write_held();
+  result<void> pace();
   part_builder merged(size_t absorbed);
 
   std::unique_ptr<file> to_;
@@ -56,6 +57,7 @@ class block_writer {
   std::string buffer_;  // added, not yet written
   byte_span held_;      // behind it: where records stand in memory
   uint64_t written_ = 0;
+  uint64_t paced_ = 0;  // of it, what the disk has
   bool sync_failed_ = false;
 };
 

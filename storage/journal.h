@@ -102,6 +102,9 @@ class journal {
   // End of turn: hands the open batch to the commit lane unless a commit is under way (then its end does it).
   // sync = false (only `written` entries wait) is decided here: a batch is synced if any waiter asked for durable().
   virtual void flush() = 0;
+  // For one who will wait for what he has sealed (`sync`: until it is durable): if nothing was committed for a while,
+  // it need not wait for the end of the turn.
+  virtual void hasten(bool sync) = 0;
   virtual size_t gathered_bytes() const = 0;  // of entries that were not handed over yet
   // Every second or so: syncs what was only written, moves the watermark, tries again after a full disk.
   virtual void tick() = 0;

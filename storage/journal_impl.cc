@@ -6,6 +6,7 @@ namespace weir {
 namespace {
 
 constexpr int64_t watermark_every_ns = 1'000'000'000;
+constexpr int64_t quiet_ns = 200'000;       // since the last commit: whoever comes now comes alone
 constexpr unsigned spare_segments_max = 2;  // one to go on with, one as reserve
 
 // Nothing that a publisher could guess: a payload that looks like an entry must not pass for one (FORMAT.md).
@@ -215,6 +216,12 @@ void journal_impl::flush() {
   if (!committing_ && has_work()) start_commit();
 }
 
+void journal_impl::hasten(bool sync) {
+  if (failure_ || committing_ || clock_.mono().raw() - committed_at_.raw() < quiet_ns) return;
+  if (sync) sync_asked_ = std::max(sync_asked_, appended_);
+  flush();
+}
+
 void journal_impl::start_commit() {
   batch next;
   if (!closed_batches_.empty()) {
@@ -235,6 +242,7 @@ void journal_impl::start_commit() {
 
 void journal_impl::commit_done() {
   committing_ = false;
+  committed_at_ = clock_.mono();
   batch written = std::move(commit_.what());
   if (!commit_.outcome()) poison(commit_.outcome().err());
   if (failure_) return after_job();  // nothing becomes durable any more, not even what just went well

@@ -30,6 +30,7 @@ class journal_impl final : public journal {
   void begin_group(size_t group_bytes) override;
   lsn end_group() override;
   void flush() override;
+  void hasten(bool sync) override;
   size_t gathered_bytes() const override { return unsubmitted_bytes_; }
   void tick() override;
 
@@ -126,6 +127,7 @@ class journal_impl final : public journal {
   size_t unsubmitted_bytes_ = 0;
   commit_job commit_;
   bool committing_ = false;
+  mono_ns committed_at_;  // when the last commit ended
   bool flush_asked_ = false;
   uint64_t sync_asked_ = 0;  // somebody wants everything before this lsn durable
   chunk_supply chunks_;

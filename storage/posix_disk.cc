@@ -79,6 +79,15 @@ class posix_file final : public file {
     return ok();
   }
 
+  result<void> write_back(uint64_t offset, uint64_t bytes) override {
+    constexpr unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    const auto call = [&] {
+      return ::sync_file_range(descriptor_, static_cast<off64_t>(offset), static_cast<off64_t>(bytes), all);
+    };
+    if (uninterrupted(call) == 0 || errno == ENOSYS || errno == EINVAL) return ok();  // some file systems have none
+    return failure("cannot write back", path_, errno);
+  }
+
   result<uint64_t> size() override {
     struct stat found {};
     if (::fstat(descriptor_, &found) != 0) return failure("cannot look at", path_, errno);
