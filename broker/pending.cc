@@ -5,8 +5,7 @@
 
 namespace weir {
 
-pending_set::page_map::iterator pending_set::page_of(seq_no seq) {
-  if (seq >= recent_from_ && seq < recent_until_) return recent_;
+pending_set::page_map::iterator pending_set::page_further_off(seq_no seq) {
   const auto after = pages_.upper_bound(seq);
   if (after == pages_.begin()) return pages_.end();
   recent_ = std::prev(after);
@@ -16,10 +15,8 @@ pending_set::page_map::iterator pending_set::page_of(seq_no seq) {
 }
 
 const pending_set::entry* pending_set::find(seq_no seq) const {
-  const auto at = page_of(seq);
-  if (at == pages_.end()) return nullptr;
-  const size_t index = at->second.lower_bound(seq);
-  return index < at->second.size() && at->second[index].seq == seq ? &at->second[index] : nullptr;
+  const place at = const_cast<pending_set*>(this)->place_of(seq);
+  return at.found ? &at.page->second[at.index] : nullptr;
 }
 
 void pending_set::file(seq_no key, const pending_page::sums& was, const pending_page::sums& is) {
@@ -64,15 +61,18 @@ void pending_set::put(seq_no seq, uint32_t deliveries, stage where, mono_ns dead
   one.deadline = deadline;
   one.deliveries = std::min(deliveries, deliveries_max) & deliveries_max;
   one.where = where;
-  if (const entry* found = find(seq)) {
-    one.subject = found->subject;
-    const auto at = page_of(seq);
-    return replace(at, at->second.lower_bound(seq), one);
+  place at = place_of(seq);
+  if (at.found) {
+    one.subject = at.page->second[at.index].subject;
+    return replace(at.page, at.index, one);
   }
-  const auto at = page_with_room(seq);
-  const pending_page::sums before = at->second.total();
-  at->second.insert(at->second.lower_bound(seq), one);
-  file(at->first, before, at->second.total());
+  if (at.page == pages_.end() || at.page->second.full()) {
+    at.page = page_with_room(seq);
+    at.index = at.page->second.lower_bound(seq);
+  }
+  const pending_page::sums before = at.page->second.total();
+  at.page->second.insert(at.index, one);
+  file(at.page->first, before, at.page->second.total());
   ++size_;
   if (one.is_held()) ++held_;
 }
@@ -86,16 +86,14 @@ void pending_set::replace(page_map::iterator at, size_t index, const entry& one)
 }
 
 void pending_set::set_subject(seq_no seq, uint32_t subject) {
-  if (find(seq) == nullptr) return;
-  pending_page& in = page_of(seq)->second;
-  in.set_subject(in.lower_bound(seq), subject);
+  const place at = place_of(seq);
+  if (at.found) at.page->second.set_subject(at.index, subject);
 }
 
 std::optional<pending_set::entry> pending_set::erase(seq_no seq) {
-  const entry* there = find(seq);
-  if (there == nullptr) return std::nullopt;
-  const entry found = *there;
-  const auto at = page_of(seq);
+  const auto [at, index, is_there] = place_of(seq);
+  if (!is_there) return std::nullopt;
+  const entry found = at->second[index];
   --size_;
   if (found.is_held()) --held_;
   if (at->second.size() == 1) {
@@ -103,7 +101,7 @@ std::optional<pending_set::entry> pending_set::erase(seq_no seq) {
     return found;
   }
   const pending_page::sums before = at->second.total();
-  at->second.erase(at->second.lower_bound(seq));
+  at->second.erase(index);
   file(at->first, before, at->second.total());
   join(at);
   return found;
@@ -180,13 +178,13 @@ void pending_set::expire(mono_ns now, uint32_t attempts_max, std::vector<seq_no>
 }
 
 void pending_set::expire_one(seq_no seq, mono_ns now, uint32_t attempts_max, std::vector<seq_no>& exhausted) {
-  const entry* found = find(seq);
-  if (found == nullptr || found->where != stage::out || found->deadline > now) return;
-  entry late = *found;
+  const place at = place_of(seq);
+  if (!at.found) return;
+  entry late = at.page->second[at.index];
+  if (late.where != stage::out || late.deadline > now) return;
   const bool lives = attempts_max == 0 || late.deliveries < attempts_max;
   late.where = lives ? stage::due : stage::dying;
-  const auto at = page_of(seq);
-  replace(at, at->second.lower_bound(seq), late);
+  replace(at.page, at.index, late);
   if (!lives) exhausted.push_back(seq);
 }
 
@@ -207,11 +205,10 @@ std::optional<seq_no> pending_set::first_due(bool ready_too) const {
 std::optional<pending_set::entry> pending_set::take_due(bool ready_too) {
   const auto first = first_due(ready_too);
   if (!first) return std::nullopt;
-  const auto at = page_of(*first);
-  const size_t index = at->second.lower_bound(*first);
-  entry one = at->second[index];
+  const place at = place_of(*first);
+  entry one = at.page->second[at.index];
   one.where = one.where == stage::due ? stage::taken : stage::picked;
-  replace(at, index, one);
+  replace(at.page, at.index, one);
   return one;
 }
 

@@ -81,11 +81,26 @@ class pending_set {
 
   // The page in which it is, or would be; end() if that is before the first. Remembers it: the next message asked for
   // is mostly a neighbour.
-  page_map::iterator page_of(seq_no seq);
+  page_map::iterator page_of(seq_no seq) {
+    return seq >= recent_from_ && seq < recent_until_ ? recent_ : page_further_off(seq);
+  }
+  page_map::iterator page_further_off(seq_no seq);
   // To be called before pages come, go or change their key.
   void forget_recent() { recent_from_ = recent_until_ = seq_no(); }
   page_map::const_iterator page_of(seq_no seq) const { return const_cast<pending_set*>(this)->page_of(seq); }
-  // The same, with room for one more.
+  // Where the message is, or would be (a page's end; end() and 0).
+  struct place {
+    page_map::iterator page;
+    size_t index;
+    bool found;
+  };
+  place place_of(seq_no seq) {
+    const auto at = page_of(seq);
+    if (at == pages_.end()) return {at, 0, false};
+    const size_t index = at->second.lower_bound(seq);
+    return {at, index, index < at->second.size() && at->second[index].seq == seq};
+  }
+  // A page for it, with room for one more.
   page_map::iterator page_with_room(seq_no seq);
   void replace(page_map::iterator at, size_t index, const entry& one);
   void erase_page(page_map::iterator at);

@@ -8,48 +8,62 @@ namespace weir {
 
 static_assert(sizeof(pending_entry) == 24);
 
-size_t pending_page::lower_bound(seq_no seq) const {
-  // Mostly all sequences of a page are there, or what is looked for comes after them.
-  if (entries_.empty() || seq > entries_.back().seq) return entries_.size();
-  const uint64_t guess = seq.raw() - std::min(seq, entries_.front().seq).raw();
-  if (guess < entries_.size() && entries_[guess].seq == seq) return static_cast<size_t>(guess);
-  const auto at = std::lower_bound(entries_.begin(), entries_.end(), seq,
+size_t pending_page::search(seq_no seq) const {
+  const std::span<const pending_entry> all = entries();
+  const auto at = std::lower_bound(all.begin(), all.end(), seq,
                                    [](const pending_entry& one, seq_no wanted) { return one.seq < wanted; });
-  return static_cast<size_t>(at - entries_.begin());
+  return static_cast<size_t>(at - all.begin());
 }
 
 size_t pending_page::index_of(pending_stage wanted) const {
-  const auto at = std::find_if(entries_.begin(), entries_.end(),
-                               [wanted](const pending_entry& one) { return one.where == wanted; });
-  WEIR_CHECK(at != entries_.end());
-  return static_cast<size_t>(at - entries_.begin());
+  const std::span<const pending_entry> all = entries();
+  const auto at =
+      std::find_if(all.begin(), all.end(), [wanted](const pending_entry& one) { return one.where == wanted; });
+  WEIR_CHECK(at != all.end());
+  return static_cast<size_t>(at - all.begin());
 }
 
 void pending_page::insert(size_t index, const pending_entry& one) {
   WEIR_CHECK(!full());
-  entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(index), one);
+  if (gone_ != 0 && entries_.size() == entries_max) close_up();
+  entries_.insert(entries_.begin() + gone() + static_cast<ptrdiff_t>(index), one);
   count(one);
 }
 
 void pending_page::replace(size_t index, const pending_entry& one) {
-  const pending_entry before = entries_[index];
-  entries_[index] = one;
+  const pending_entry before = (*this)[index];
+  entries_[gone_ + index] = one;
   count(one);
   uncount(before);
 }
 
 void pending_page::erase(size_t index) {
-  const pending_entry before = entries_[index];
-  entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(index));
+  const pending_entry before = (*this)[index];
+  if (index == 0) {
+    drop_first(1);
+  } else {
+    entries_.erase(entries_.begin() + gone() + static_cast<ptrdiff_t>(index));
+  }
   uncount(before);
 }
 
 void pending_page::erase_before(seq_no first_kept) {
-  entries_.erase(entries_.begin(), entries_.begin() + static_cast<ptrdiff_t>(lower_bound(first_kept)));
+  drop_first(lower_bound(first_kept));
   recount();
 }
 
+void pending_page::drop_first(size_t count) {
+  gone_ += count;
+  if (gone_ == entries_.size()) close_up();
+}
+
+void pending_page::close_up() {
+  entries_.erase(entries_.begin(), entries_.begin() + gone());
+  gone_ = 0;
+}
+
 size_t pending_page::expire(mono_ns now, uint32_t attempts_max, size_t most, std::vector<pending_entry>& exhausted) {
+  close_up();
   size_t expired = 0;
   for (pending_entry& one : entries_) {
     if (one.where != pending_stage::out || one.deadline > now) continue;
@@ -64,6 +78,7 @@ size_t pending_page::expire(mono_ns now, uint32_t attempts_max, size_t most, std
 }
 
 pending_page pending_page::split() {
+  close_up();
   pending_page upper;
   const auto middle = entries_.begin() + static_cast<ptrdiff_t>(size() / 2);
   upper.entries_.assign(middle, entries_.end());
@@ -75,8 +90,10 @@ pending_page pending_page::split() {
 
 void pending_page::append(const pending_page& next) {
   WEIR_CHECK(size() + next.size() <= entries_max);
+  close_up();
   entries_.reserve(entries_max);
-  entries_.insert(entries_.end(), next.entries_.begin(), next.entries_.end());
+  const std::span<const pending_entry> all = next.entries();
+  entries_.insert(entries_.end(), all.begin(), all.end());
   const sums& more = next.total_;
   if (more.earliest <= total_.earliest) {
     total_.so_early = more.so_early + (more.earliest < total_.earliest ? 0 : total_.so_early);
@@ -103,7 +120,7 @@ void pending_page::uncount(const pending_entry& one) {
 
 void pending_page::recount() {
   total_ = {};
-  for (const pending_entry& one : entries_) count(one);
+  for (const pending_entry& one : entries()) count(one);
 }
 
 }  // namespace weir

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "storage/ids.h"
@@ -48,13 +49,20 @@ class pending_page {
     uint32_t ready = 0;
   };
 
-  const std::vector<pending_entry>& entries() const { return entries_; }
-  const pending_entry& operator[](size_t index) const { return entries_[index]; }
+  std::span<const pending_entry> entries() const { return {entries_.begin() + gone(), entries_.end()}; }
+  const pending_entry& operator[](size_t index) const { return entries_[gone_ + index]; }
   const sums& total() const { return total_; }
-  size_t size() const { return entries_.size(); }
+  size_t size() const { return entries_.size() - gone_; }
   bool full() const { return size() == entries_max; }
   // Of the first entry at or after the sequence.
-  size_t lower_bound(seq_no seq) const;
+  size_t lower_bound(seq_no seq) const {
+    // Mostly all sequences of a page are there, or what is looked for comes after them.
+    const size_t count = size();
+    if (count == 0 || seq > entries_.back().seq) return count;
+    const pending_entry* first = &entries_[gone_];
+    const uint64_t guess = seq.raw() - first->seq.raw();  // far above for one before all
+    return guess < count && first[guess].seq == seq ? static_cast<size_t>(guess) : search(seq);
+  }
   // Of the first that is there.
   size_t index_of(pending_stage wanted) const;
 
@@ -71,7 +79,7 @@ class pending_page {
   // Takes those of the next page, for which there is room.
   void append(const pending_page& next);
   // It is no part of any sum.
-  void set_subject(size_t index, uint32_t subject) { entries_[index].subject = subject; }
+  void set_subject(size_t index, uint32_t subject) { entries_[gone_ + index].subject = subject; }
   size_t memory_bytes() const { return sizeof(*this) + entries_.capacity() * sizeof(pending_entry); }
 
  private:
@@ -79,7 +87,14 @@ class pending_page {
   void uncount(const pending_entry& one);  // which is not among the entries any more
   void recount();
 
+  size_t search(seq_no seq) const;
+  ptrdiff_t gone() const { return static_cast<ptrdiff_t>(gone_); }
+  // The first ones are the first to go: they stay where they are until there is nothing else to do with the rest.
+  void drop_first(size_t count);
+  void close_up();
+
   std::vector<pending_entry> entries_;
+  size_t gone_ = 0;  // at the front of entries_
   sums total_;
 };
 

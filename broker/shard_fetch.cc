@@ -57,6 +57,11 @@ task<result<void>> shard_impl::gather(place held, budget& left, fetch_outcome& o
   co_return outcome;
 }
 
+void shard_impl::begin_handing_out(const scan_result& found, budget& left, fetch_outcome& out) {
+  left.now = ports_.clock.mono();
+  if (out.deliveries.empty()) out.deliveries.reserve(found.records.size());
+}
+
 bool shard_impl::hand_out(const place& held, found_record& record, std::string_view subject, budget& left,
                           fetch_outcome& out) {
   if (!out.deliveries.empty() && record.bytes.size() > left.bytes) {
@@ -65,7 +70,7 @@ bool shard_impl::hand_out(const place& held, found_record& record, std::string_v
   }
   left.bytes -= std::min(left.bytes, record.bytes.size());
   --left.messages;
-  const uint32_t deliveries = held.at->delivered(record.seq, subject, ports_.clock.mono(), left.in_hand);
+  const uint32_t deliveries = held.at->delivered(record.seq, subject, left.now, left.in_hand);
   if (deliveries > 1) ++counters_.redelivered;
   out.deliveries.push_back(delivery{std::move(record), deliveries});
   return true;
@@ -127,6 +132,7 @@ task<result<void>> shard_impl::redeliver(place held, budget& left, fetch_outcome
     for (const seq_no seq : missing) at.forget(seq);
     if (found) {
       out.damaged.insert(out.damaged.end(), found->damaged.begin(), found->damaged.end());
+      begin_handing_out(*found, left, out);
       for (found_record& record : found->records) {
         if (!at.is_taken(record.seq)) continue;  // acknowledged while it was read
         if (!hand_out(held, record, {}, left, out)) break;
@@ -176,6 +182,7 @@ task<result<void>> shard_impl::deliver_new(place held, budget& left, fetch_outco
     auto found = co_await log.scan(wanted);
     if (!found) co_return found.err();
     if (held.gone()) co_return ok();
+    begin_handing_out(*found, left, out);
     seq_no looked_at = found->next.prev();
     for (found_record& record : found->records) {
       if (!log.is_live(record.seq)) continue;  // removed while it was read

@@ -338,7 +338,9 @@ class shard_impl final : public shard, private store_client {
     size_t messages = 0;
     size_t bytes = 0;
     bool in_hand = false;  // their wait begins later
+    mono_ns now;           // of what is handed out
   };
+  void begin_handing_out(const scan_result& found, budget& left, fetch_outcome& out);
   // What can be delivered now, within the budget. The caller has the turn `fetching`. Nothing if the consumer is gone.
   task<result<void>> gather(place held, budget& left, fetch_outcome& out);
   task<result<void>> learn_subjects(place held);

@@ -29,6 +29,11 @@ chunk_ref chunk_pool::take() {
   return taken;
 }
 
+size_t chunk_pool::idle() {
+  std::lock_guard hold(lock_);
+  return free_.size();
+}
+
 void chunk_pool::take_back(chunk* used) {
   std::lock_guard hold(lock_);
   free_.push_back(used);

@@ -338,6 +338,9 @@ void stored_log::scan_tail(scan_state& state) {
       return;
     }
   }
+  if (only == subject_index::none && !state.filtered() && state.answer.records.empty()) {
+    state.answer.records.reserve(std::min<size_t>(state.request.records_max, live_since(state.at)));
+  }
   uint32_t asked = subject_index::none;  // subject that the filter was asked about last, and its answer
   bool matches = true;
   seq_no end = state.to.next();

@@ -126,6 +126,35 @@ TEST_CASE("journal: what gathers during a commit goes out together with the next
   CHECK(f.j.it->stats().syncs - before == 2);
 }
 
+TEST_CASE("journal: who comes alone need not wait for the end of the turn") {
+  sim_disk disk;
+  manual_clock clock;
+  journal_on<stepped_lane> j(disk, clock);
+  REQUIRE(j.open());
+  j.run();
+  clock.advance_ms(1000);
+  outcome_slot first;
+  j.tasks.spawn(await_durable(*j.it, append(*j.it, "alone"), first));
+  j.it->hasten(true);
+  j.run();
+  CHECK(first.has_value());
+  outcome_slot second;
+  j.tasks.spawn(await_durable(*j.it, append(*j.it, "close behind"), second));
+  j.it->hasten(true);
+  j.run();
+  CHECK_FALSE(second.has_value());  // more may be coming
+  j.it->flush();
+  j.run();
+  CHECK(second.has_value());
+  clock.advance_ms(1000);
+  append(*j.it, "nobody waits for the sync");
+  const uint64_t syncs = j.it->stats().syncs;
+  j.it->hasten(false);
+  j.run();
+  CHECK(j.it->written_end() == j.it->appended());
+  CHECK(j.it->stats().syncs == syncs);
+}
+
 TEST_CASE("journal: waiters resume in order of arrival, after on_progress") {
   stepped_fixture f;
   REQUIRE(f.j.open());
