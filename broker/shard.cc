@@ -44,7 +44,7 @@ void shard_impl::on_sweep() {
   std::vector<stream_ref> unwanted;
   for (const auto& [id, one] : by_id_) {
     if (one->log().stats().count == 0) continue;
-    if (ages && one->limits().has_age() && !one->pruning.held()) aging.push_back(one);
+    if (ages && one->limits().has_age() && !one->aging) aging.push_back(one);
     if (one->config().policy == retention_policy::interest) unwanted.push_back(one);
   }
   for (const stream_ref& one : aging) look_after_all(one);
@@ -96,7 +96,9 @@ task<uint64_t> shard_impl::prune(stream_ref in, bool ages) {
 }
 
 task<void> shard_impl::prune_in_background(stream_ref in, bool ages) {
-  co_await prune(std::move(in), ages);
+  if (ages) in->aging = true;
+  co_await prune(in, ages);
+  if (ages) in->aging = false;
 }
 
 // --- what changed on disk ---

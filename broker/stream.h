@@ -114,10 +114,11 @@ class stream final : public local_counted {
   std::optional<wall_ms> wake_at;   // shard_due.cc: when it is looked at next for what expires or comes due
   bool looked_at = false;           // shard_due.cc: just now
 
-  turn pruning;      // one at a time: retention::load()
-  lsn created_end;   // end of the journal entry that created it
-  lsn control_end;   // of the last one about its config or the existence of a consumer
-  lsn progress_end;  // of the last one about what a consumer did
+  turn pruning;        // one at a time: retention::load()
+  bool aging = false;  // a sweep's is under way or waits for its turn
+  lsn created_end;     // end of the journal entry that created it
+  lsn control_end;     // of the last one about its config or the existence of a consumer
+  lsn progress_end;    // of the last one about what a consumer did
   bool deleted = false;
   // The disk failed before the last removals were durable: memory has forgotten messages that a restart may bring back,
   // so nothing is said about them.

@@ -10,6 +10,7 @@ namespace weir {
 namespace {
 
 constexpr uint64_t block_bytes_max = 256ull << 20;    // then a block is full whatever its messages
+constexpr size_t ahead = 16;                          // records
 constexpr uint64_t block_sequences_max = 1ull << 31;  // distances in a block are 32 bits
 
 class settling {
@@ -30,8 +31,10 @@ class settling {
  private:
   result<void> all() {
     for (const auto& run : request_.runs) {
-      for (const tail_node& node : run->nodes) {
+      for (size_t i = 0; i < run->nodes.size(); ++i) {
+        const tail_node& node = run->nodes[i];
         if (node.owner == tail_node::none) continue;
+        if (i + ahead < run->nodes.size()) expect(*run, run->nodes[i + ahead]);
         auto added = add(*run, node);
         if (!added) return added;
       }
@@ -39,6 +42,11 @@ class settling {
     auto finished = finish(false);
     if (!finished || !created_) return finished;
     return request_.where->sync_dir(stream_dir(request_.root, request_.stream));
+  }
+
+  // Its subject is asked for soon.
+  void expect(const tail_run& run, const tail_node& node) const {
+    if (node.owner != tail_node::none && node.subject != ordinal_) __builtin_prefetch(run.bytes(node).data());
   }
 
   // Most records have the subject of the one before: they are not even looked at, which saves a cache miss each.

@@ -54,7 +54,9 @@ void record_tail::expect(seq_no seq) const {
   if (runs_.empty() || seq < runs_.front()->first) return;
   const tail_run& run = *runs_[std::min(run_at(seq), runs_.size() - 1)];
   const uint64_t delta = seq.raw() - run.first.raw();
-  if (delta < run.nodes.size()) __builtin_prefetch(&run.nodes[delta], 1);
+  if (delta >= run.nodes.size()) return;
+  __builtin_prefetch(&run.nodes[delta], 1);
+  __builtin_prefetch(&run.nodes[delta].removed, 1);  // a node may lie in two lines
 }
 
 tail_node& record_tail::append(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time) {

@@ -97,7 +97,7 @@ void subject_index::find_or_add(const std::vector<record_fields>& run, std::vect
 }
 
 void subject_index::grow() {
-  std::vector<uint64_t> old(std::max(slots_min, slots_.size() * 2));
+  slot_table old(std::max(slots_min, slots_.size() * 2));
   old.swap(slots_);
   for (uint64_t each : old) {
     if (each == 0) continue;
@@ -111,7 +111,11 @@ subject_index::ordinal subject_index::take_line(std::string_view name) {
   ordinal taken;
   if (free_.empty()) {
     taken = lines_++;
-    if (taken % chunk_lines == 0) chunks_.push_back(std::make_unique<line[]>(chunk_lines));
+    if (taken >= lines_in_chunks) {
+      if ((taken - lines_in_chunks) % large_chunk_lines == 0) large_chunks_.emplace_back(large_chunk_lines);
+    } else if (taken % chunk_lines == 0) {
+      chunks_.push_back(std::make_unique<line[]>(chunk_lines));
+    }
     names_.emplace_back();
   } else {
     taken = free_.back();
@@ -145,7 +149,8 @@ void subject_index::erase(ordinal which) {
 }
 
 void subject_index::clear() {
-  slots_ = std::vector<uint64_t>();
+  slots_ = slot_table();
+  large_chunks_ = std::vector<large_chunk>();
   chunks_ = std::vector<std::unique_ptr<line[]>>();
   free_ = std::vector<ordinal>();
   leaves_ = std::vector<std::vector<ordinal>>();

@@ -11,8 +11,10 @@
 #include <functional>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "storage/huge_pages.h"
 #include "storage/stream_log.h"
 
 namespace weir {
@@ -39,8 +41,12 @@ class subject_index {
   ordinal find_or_add(std::string_view name) { return find_or_add(name, hash_of(name)); }
   // The same for the subjects of a run, in their order; cheapest where all of them are the very same bytes.
   void find_or_add(const std::vector<record_fields>& run, std::vector<ordinal>& to);
-  line& at(ordinal which) { return chunks_[which / chunk_lines][which % chunk_lines]; }
-  const line& at(ordinal which) const { return chunks_[which / chunk_lines][which % chunk_lines]; }
+  line& at(ordinal which) { return const_cast<line&>(std::as_const(*this).at(which)); }
+  const line& at(ordinal which) const {
+    if (which < lines_in_chunks) return chunks_[which / chunk_lines][which % chunk_lines];
+    const ordinal beyond = which - lines_in_chunks;
+    return large_chunks_[beyond / large_chunk_lines][beyond % large_chunk_lines];
+  }
   // Whether the ordinal was ever given out since the last clear(); an erased line is empty.
   bool knows(ordinal which) const { return which < lines_; }
   void erase(ordinal which);
@@ -51,7 +57,10 @@ class subject_index {
   void for_each(std::string_view prefix, const std::function<bool(const line&)>& each) const;
 
  private:
-  static constexpr size_t chunk_lines = 16;
+  static constexpr ordinal chunk_lines = 16;
+  // More lines than these lie in large chunks, two huge pages each.
+  static constexpr ordinal lines_in_chunks = 1 << 17;
+  static constexpr ordinal large_chunk_lines = 1 << 16;
 
   static uint32_t hash_of(std::string_view name);
   ordinal find_or_add(std::string_view name, uint32_t hash);
@@ -67,8 +76,12 @@ class subject_index {
   void insert_ordered(ordinal which);
   void erase_ordered(ordinal which);
 
-  std::vector<uint64_t> slots_;  // open addressing: hash << 32 | ordinal + 1; 0 is free
+  using slot_table = std::vector<uint64_t, huge_pages<uint64_t>>;
+  using large_chunk = std::vector<line, huge_pages<line>>;
+
+  slot_table slots_;  // open addressing: hash << 32 | ordinal + 1; 0 is free
   std::vector<std::unique_ptr<line[]>> chunks_;
+  std::vector<large_chunk> large_chunks_;
   std::vector<ordinal> free_;
   std::vector<std::vector<ordinal>> leaves_;  // all ordinals in order of name, in short runs, none empty
   std::vector<std::unique_ptr<char[]>> names_;

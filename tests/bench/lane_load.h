@@ -21,7 +21,7 @@ class lane_load final : private call_sink {
     unsigned connections = 1;
     size_t records = 256;  // a frame
     size_t payload_bytes = 128;
-    size_t frames_max = 32;  // of a connection, sent and not answered
+    size_t frames_max = 64;  // of a connection, sent and not answered
     // Of a frame of a connection, and of a message: names of the same length each time.
     std::function<std::string(unsigned connection, uint64_t frame)> stream;
     std::function<void(uint64_t message, std::string& subject)> subject;

@@ -187,9 +187,9 @@ class crash_run {
       empty = got.empty() ? empty + 1 : 0;
       if (got.empty()) world_.advance_ms(static_cast<int64_t>(wait_ms));
     }
-    for (const auto& [seq, one] : messages_) {
-      CAPTURE(seq);
-      CHECK((one.acked || one.maybe));
+    for (const auto& each : messages_) {
+      CAPTURE(each.first);
+      CHECK((each.second.acked || each.second.maybe));
     }
     const consumer_info info = world_.consumer("s", "c");
     CHECK(info.pending == 0);

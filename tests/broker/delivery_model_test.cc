@@ -22,16 +22,22 @@ std::string disagreement(uint64_t seed, int steps) {
   return {};
 }
 
+// Some runs are long: 100,000 operations (issue A, must hold 5).
+int steps_of(uint64_t seed) {
+  if (!long_tests()) return 5'000;
+  return seed <= 50 ? 100'000 : 10'000;
+}
+
 TEST_CASE("delivery: the shard does what the naive model does, across restarts and jumps of the clock") {
   const seed_range seeds = test_seeds(20, 1'000);
-  const int steps = long_tests() ? 10'000 : 2'000;
   for (uint64_t seed = seeds.first; seed < seeds.last; ++seed) {
+    const int steps = steps_of(seed);
     const std::string found = disagreement(seed, steps);
     if (!found.empty()) std::printf("delivery model: %s\n", found.c_str());
     REQUIRE(found.empty());
   }
-  std::printf("delivery model: seeds %llu to %llu, %d steps each\n", static_cast<unsigned long long>(seeds.first),
-              static_cast<unsigned long long>(seeds.last - 1), steps);
+  std::printf("delivery model: seeds %llu to %llu agree\n", static_cast<unsigned long long>(seeds.first),
+              static_cast<unsigned long long>(seeds.last - 1));
 }
 
 }  // namespace

@@ -49,6 +49,32 @@ TEST_CASE("retention: a deadline that passes with the sweep is counted before th
   CHECK(world.consumer("s", "c").redelivered_dropped == 1);
 }
 
+TEST_CASE("retention by block: a sweep looks at ages though another bound is looked at just then") {
+  shard_fixture world;
+  world.limits.retention_sweep_ms = 5'000;
+  world.start();
+  world.create("s", [](stream_config& c) {
+    c.block_size = 2;
+    c.limits.max_bytes = 2'000;
+    c.limits.max_age_ms = 7'000;
+  });
+  const std::string payload(1'000, 'x');
+  world.publish("s", "a", payload);
+  world.publish("s", "a", payload);
+  world.advance_ms(3'000);
+  REQUIRE(world.restart());  // so that what the bound asks for must be read; sweeps come 5 s and 10 s later
+  world.advance_ms(4'990);
+  publish_request third;
+  third.stream = "s";
+  third.subject = "a";
+  third.payload = as_bytes(payload);
+  started<result<published>> publishing(world.now->publish(third));
+  world.advance_time_ms(10);
+  world.settle();
+  REQUIRE(publishing.done());
+  CHECK(world.info("s").stats.msg_count == 1);
+}
+
 TEST_CASE("retention by block: by bytes, and the block of the last message stays however small the bound") {
   shard_fixture world;
   world.start();

@@ -43,7 +43,7 @@ class lane_results {
   ~lane_results() = default;
 };
 
-class batch_lane : private call_sink {
+class batch_lane final : private call_sink {
  public:
   batch_lane(std::unique_ptr<h2_connection> over, const publisher_options& options, record_source& records,
              lane_results& results);
