@@ -6,7 +6,7 @@ namespace weir {
 namespace {
 
 constexpr int64_t watermark_every_ns = 1'000'000'000;
-constexpr int64_t quiet_ns = 20'000;       // since the last commit: whoever comes now comes alone
+constexpr int64_t quiet_ns = 20'000;        // since the last commit: whoever comes now comes alone
 constexpr unsigned spare_segments_max = 2;  // one to go on with, one as reserve
 
 // Nothing that a publisher could guess: a payload that looks like an entry must not pass for one (FORMAT.md).
