@@ -19,8 +19,7 @@ namespace weir {
 namespace {
 
 constexpr int completions_a_turn_max = 64;
-constexpr int64_t turn_ns_max =
-    50'000;  // a long turn would keep a group commit from starting, or its end from being seen
+constexpr int64_t turn_ns_max = 50'000;        // a long one keeps a commit from starting, and its end from being seen
 constexpr int64_t sleep_ns_max = 100'000'000;  // a lost bell would cost this much; none is known
 
 gpr_timespec the_past() {

@@ -17,7 +17,6 @@ class chunk_pool : public std::enable_shared_from_this<chunk_pool> {
   chunk_pool(const chunk_pool&) = delete;
   ~chunk_pool();
 
-  size_t capacity() const { return capacity_; }
   size_t idle();  // chunks that lie here
   chunk_ref take();
   // Frees what nobody needed since the last call.

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "storage/disk.h"
+#include "storage/uninterrupted.h"
 
 namespace weir {
 namespace {
@@ -59,7 +60,8 @@ int direct_writer::write(uint64_t offset, byte_span from) {
 int direct_writer::load(uint64_t at, size_t needed) {
   if (last_used_ >= needed && last_at_ == at) return 0;
   last_used_ = 0;
-  const ssize_t got = ::pread(descriptor_, last_->data(), page_bytes, static_cast<off_t>(at));
+  const ssize_t got =
+      uninterrupted([&] { return ::pread(descriptor_, last_->data(), page_bytes, static_cast<off_t>(at)); });
   if (got < 0) return errno;
   if (static_cast<size_t>(got) < needed) std::memset(last_->data() + got, 0, needed - static_cast<size_t>(got));
   last_at_ = at;
@@ -83,8 +85,8 @@ int direct_writer::put(uint64_t at, byte_span head, byte_span body, byte_span ta
         left[static_cast<size_t>(count++)] = {const_cast<uint8_t*>(parts[i].data()), parts[i].size()};
     }
     if (count == 0) return 0;
-    const ssize_t put = ::pwritev(descriptor_, left.data(), count, static_cast<off_t>(at));
-    if (put < 0 && errno == EINTR) continue;
+    const ssize_t put =
+        uninterrupted([&] { return ::pwritev(descriptor_, left.data(), count, static_cast<off_t>(at)); });
     if (put < 0) return errno;
     if (put == 0 || static_cast<size_t>(put) % page_bytes != 0) return EIO;
     at += static_cast<uint64_t>(put);

@@ -6,7 +6,6 @@
 // Memory that lies at a page boundary where the file does is written from where it is, other memory is copied.
 #pragma once
 
-#include <memory>
 #include <span>
 
 #include "storage/bytes.h"

@@ -1,7 +1,6 @@
 #include "storage/part_builder.h"
 
 #include <algorithm>
-#include <functional>
 #include <utility>
 
 #include "storage/check.h"

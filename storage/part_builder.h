@@ -4,6 +4,8 @@
 // entry of a flat table and its name's bytes stand where the index will have them.
 #pragma once
 
+#include <array>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "storage/direct_writer.h"
+#include "storage/uninterrupted.h"
 
 namespace weir {
 namespace {
@@ -22,16 +23,6 @@ constexpr mode_t directory_mode = 0700;
 error failure(std::string_view what, const std::string& path, int number) {
   errc code = number == ENOSPC || number == EDQUOT ? errc::disk_full : errc::storage_failed;
   return fail(code, std::string(what) + " " + path + ": " + std::generic_category().message(number));
-}
-
-// Calls until it is not interrupted by a signal. An interrupted fdatasync has not consumed an error, so calling it
-// again is not the retry that DESIGN forbids.
-template <class Call>
-auto uninterrupted(Call call) {
-  for (;;) {
-    auto answer = call();
-    if (answer != -1 || errno != EINTR) return answer;
-  }
 }
 
 class posix_file final : public file {

@@ -63,7 +63,7 @@ stored_log::appended stored_log::append(const record_fields& fields, uint64_t ep
   return done;
 }
 
-// Inlined into both callers.
+// Inlined into its callers.
 inline void stored_log::place_appended(seq_no seq, const chunk_ref& owner, byte_span bytes, wall_ms time,
                                        subject_index::ordinal subject) {
   tail_node& node = tail_.append(seq, owner, bytes, time);

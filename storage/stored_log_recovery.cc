@@ -112,16 +112,13 @@ result<void> stored_log::finish_recovery() {
     }
   }
   find_lost(before.next(), settled_, interval_set());
-  std::vector<std::pair<seq_no, slice>> in_memory;
   tail_.for_each(seq_no(1), stats_.last, [&](const tail_run& run, const tail_node& node) {
-    in_memory.emplace_back(run.seq_of(node), run.share(node));
+    const seq_no seq = run.seq_of(node);
+    const std::string_view subject = record_subject(run.bytes(node));
+    WEIR_CHECK(!subject.empty());  // it was taken apart when it was replayed
+    index_append(seq, *tail_.find(seq), ordinal_of(subject));
     return true;
   });
-  for (const auto& [seq, bytes] : in_memory) {
-    auto record = parse_record(bytes.bytes());
-    WEIR_CHECK(record);  // it was taken apart when it was replayed
-    index_append(seq, *tail_.find(seq), ordinal_of(record->subject));
-  }
   hint_ = subject_index::none;
   return ok();
 }
