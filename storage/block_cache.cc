@@ -4,17 +4,6 @@
 
 namespace weir {
 
-size_t data_piece::bytes() const {
-  size_t total = sizeof(data_piece) + records.capacity() * sizeof(records[0]);
-  const chunk_ref* counted = nullptr;
-  for (const auto& each : records) {
-    if (!each || (counted != nullptr && *counted == each->owner())) continue;
-    counted = &each->owner();
-    total += each->owner()->capacity();
-  }
-  return total;
-}
-
 size_t block_cache::key_hash::operator()(const key& of) const noexcept {
   uint64_t mixed = (of.part * 0x9e3779b97f4a7c15ull) ^ (uint64_t{of.group} << 32 | of.piece);
   return std::hash<uint64_t>()(mixed * 0xff51afd7ed558ccdull);

@@ -14,13 +14,6 @@
 
 namespace weir {
 
-// Records of neighbouring rows, read in one piece; nothing where one is damaged.
-struct data_piece {
-  uint32_t first_row = 0;  // in its group
-  std::vector<std::optional<slice>> records;
-  size_t bytes() const;
-};
-
 class block_cache {
  public:
   explicit block_cache(uint64_t bytes_max) : bytes_max_(bytes_max) {}

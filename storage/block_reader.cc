@@ -340,6 +340,10 @@ result<std::vector<block_row>> load_subject_rows(file& from, const block_part& p
 
 namespace {
 
+// Who reads so much at once reads on.
+constexpr size_t scan_bytes_min = 64 << 10;
+constexpr uint64_t ahead_bytes = 4 << 20;
+
 // The record at `row` if it is sound and the one the index means.
 std::optional<slice> checked(const chunk_ref& owner, const uint8_t* at, const block_row& row) {
   byte_span bytes(at, row.length);
@@ -358,6 +362,7 @@ void load_run(file& from, std::span<const block_row> rows, std::vector<std::opti
     for (size_t i = 0; i < rows.size(); ++i) load_run(from, rows.subspan(i, 1), to);
     return;
   }
+  if (size >= scan_bytes_min) from.expect(begin + size, ahead_bytes);
   size_t have = got ? *got : 0;
   for (const block_row& row : rows) {
     size_t at = static_cast<size_t>(row.offset - begin);
@@ -384,6 +389,49 @@ std::vector<std::optional<slice>> load_records(file& from, std::span<const block
     first = end;
   }
   return found;
+}
+
+size_t data_piece::bytes() const {
+  size_t total = sizeof(data_piece) + records.capacity() * sizeof(records[0]);
+  const chunk_ref* counted = nullptr;
+  for (const auto& each : records) {
+    if (!each || (counted != nullptr && *counted == each->owner())) continue;
+    counted = &each->owner();
+    total += each->owner()->capacity();
+  }
+  return total;
+}
+
+result<std::vector<loaded_group>> load_groups(file& source, const block_part& part, seq_no from, uint64_t bytes,
+                                              bool with_names) {
+  std::vector<loaded_group> loaded;
+  uint64_t have = 0;
+  for (uint32_t number = group_of(part, from); number < part.info.groups() && have < bytes; ++number) {
+    auto group = load_group(source, part, number, with_names);
+    if (!group) return group.err();
+    const std::vector<block_row>& rows = group->rows;
+    const auto first = std::lower_bound(rows.begin(), rows.end(), from,
+                                        [](const block_row& row, seq_no seq) { return row.seq < seq; });
+    const auto first_row = static_cast<uint32_t>(first - rows.begin());
+    loaded_group made{number, nullptr, {}, number + 1 == part.info.groups() ? part.info.last : rows.back().seq};
+    for (uint32_t piece = 0; piece < group->pieces.size(); ++piece) {
+      const uint32_t begin = group->pieces[piece];
+      const auto end = static_cast<uint32_t>(piece + 1 < group->pieces.size() ? group->pieces[piece + 1] : rows.size());
+      if (end <= first_row) continue;
+      if (have >= bytes) {
+        made.through = rows[begin - 1].seq;
+        break;
+      }
+      auto data = std::make_shared<data_piece>();
+      data->first_row = begin;
+      data->records = load_records(source, std::span(rows).subspan(begin, end - begin));
+      have += uint64_t{rows[end - 1].offset} + rows[end - 1].length - rows[begin].offset;
+      made.pieces.push_back(loaded_piece{piece, std::move(data)});
+    }
+    made.rows = std::make_shared<row_group>(std::move(*group));
+    loaded.push_back(std::move(made));
+  }
+  return loaded;
 }
 
 }  // namespace weir

@@ -80,4 +80,27 @@ result<std::vector<block_row>> load_subject_rows(file& from, const block_part& p
 // The records of rows in order of offset, near ones read together. Nothing where a record is damaged or unreadable.
 std::vector<std::optional<slice>> load_records(file& from, std::span<const block_row> rows);
 
+// Records of neighbouring rows, read in one piece; nothing where one is damaged.
+struct data_piece {
+  uint32_t first_row = 0;  // in its group
+  std::vector<std::optional<slice>> records;
+  size_t bytes() const;
+};
+
+// A piece of a group, by its place in row_group::pieces.
+struct loaded_piece {
+  uint32_t number;
+  std::shared_ptr<const data_piece> data;
+};
+struct loaded_group {
+  uint32_t number;
+  std::shared_ptr<const row_group> rows;
+  std::vector<loaded_piece> pieces;
+  seq_no through;  // the last one that was read, or behind which there is none before the next group
+};
+// Rows and records from the piece on in which the lowest row at or after `from` lies, until there are `bytes` of them
+// or the part ends. from <= last of the part.
+result<std::vector<loaded_group>> load_groups(file& source, const block_part& part, seq_no from, uint64_t bytes,
+                                              bool with_names);
+
 }  // namespace weir

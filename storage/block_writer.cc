@@ -1,6 +1,7 @@
 #include "storage/block_writer.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "storage/block_reader.h"
 
@@ -10,9 +11,9 @@ using namespace block_format;
 
 namespace {
 
-constexpr size_t write_bytes = 1 << 20;
-// Records that stand together in memory are written from there, if they are so many bytes.
-constexpr size_t direct_bytes_min = 8 << 10;
+// A full piece goes past the page cache: the kernel neither copies it nor keeps its pages, and the journal's syncs wait
+// behind one piece at most.
+constexpr size_t piece_bytes = 1 << 20;
 // So many parts of one level are merged into one of the next: each row's index entry is written again once a level.
 constexpr size_t fan_in = 8;
 
@@ -33,8 +34,16 @@ std::pair<size_t, uint32_t> to_absorb(const std::vector<std::shared_ptr<const bl
 
 }  // namespace
 
-block_writer::block_writer(std::unique_ptr<file> to, block_ref old, block made)
-    : to_(std::move(to)), old_(std::move(old)), made_(std::move(made)), builder_(made_.base) {}
+block_writer::block_writer(disk& where, std::string path, std::unique_ptr<file> to, block_ref old, block made)
+    : where_(&where),
+      path_(std::move(path)),
+      to_(std::move(to)),
+      old_(std::move(old)),
+      made_(std::move(made)),
+      builder_(made_.base),
+      written_(old_ ? old_->length : 0) {
+  filled_ = into_page();
+}
 
 result<block_writer> block_writer::create(disk& where, const std::string& path, const block_header& header) {
   if (where.exists(path)) {
@@ -46,14 +55,16 @@ result<block_writer> block_writer::create(disk& where, const std::string& path, 
   block made;
   made.stream = header.stream;
   made.base = header.base;
-  block_writer writer(std::move(*opened), nullptr, std::move(made));
-  writer.buffer_ = weir::encode(header);
+  block_writer writer(where, path, std::move(*opened), nullptr, std::move(made));
+  auto begun = writer.put(as_bytes(weir::encode(header)));
+  if (!begun) return begun.err();
   return writer;
 }
 
 result<block_writer> block_writer::append(disk& where, const std::string& root, block_ref to) {
   WEIR_CHECK(!to->closed);
-  auto opened = where.open(block_path(root, to->stream, to->base), disk::mode::read_write);
+  std::string path = block_path(root, to->stream, to->base);
+  auto opened = where.open(path, disk::mode::read_write);
   if (!opened) return opened.err();
   auto size = (*opened)->size();
   if (!size) return size.err();
@@ -63,58 +74,74 @@ result<block_writer> block_writer::append(disk& where, const std::string& root, 
     if (!cut) return cut.err();
   }
   block made = *to;
-  uint64_t length = to->length;
-  block_writer writer(std::move(*opened), std::move(to), std::move(made));
-  writer.written_ = writer.paced_ = length;
-  return writer;
+  return block_writer(where, std::move(path), std::move(*opened), std::move(to), std::move(made));
 }
 
 void block_writer::work_in(memory old) {
   old.builder.restart(made_.base);
   builder_ = std::move(old.builder);
-  old.buffer.assign(buffer_);
-  buffer_ = std::move(old.buffer);
+  if (piece_ && old.piece) std::memcpy(old.piece->data(), piece_->data(), filled_);
+  if (old.piece) piece_ = std::move(old.piece);
 }
 
-result<void> block_writer::write_out() {
-  if (buffer_.empty()) return ok();
-  auto written = to_->write_at(written_, as_bytes(buffer_));
-  if (!written) return written;
-  written_ += buffer_.size();
-  buffer_.clear();
-  return pace();
-}
-
-// The journal's syncs wait behind what is on its way to the disk: that is never more than a piece of a block.
-result<void> block_writer::pace() {
-  if (written_ - paced_ < write_bytes) return ok();
-  auto done = to_->write_back(paced_, written_ - paced_);
-  sync_failed_ = sync_failed_ || !done;
-  paced_ = written_;
-  return done;
-}
-
-result<void> block_writer::write_held() {
-  const byte_span held = std::exchange(held_, byte_span());
-  if (held.size() < direct_bytes_min) {
-    buffer_.append(as_text(held));
-    return buffer_.size() >= write_bytes ? write_out() : ok();
+result<void> block_writer::put(byte_span bytes) {
+  if (!piece_) piece_ = chunk_ref::make(piece_bytes);
+  while (!bytes.empty()) {
+    const size_t size = std::min(bytes.size(), piece_bytes - filled_);
+    std::memcpy(piece_->data() + filled_, bytes.data(), size);
+    filled_ += size;
+    bytes = bytes.subspan(size);
+    if (filled_ < piece_bytes) continue;
+    auto written = write_piece();
+    if (!written) return written;
   }
-  auto written = write_out();
-  if (written) written = to_->write_at(written_, held);
+  return ok();
+}
+
+// A full one. A first page that is partly there already goes through the page cache.
+result<void> block_writer::write_piece() {
+  byte_span full{piece_->data(), piece_bytes};
+  if (into_page() != 0) {
+    const byte_span head = full.first(disk::page_bytes).subspan(into_page());
+    auto written = to_->write_at(written_, head);
+    if (!written) return written;
+    written_ += head.size();
+    full = full.subspan(disk::page_bytes);
+  }
+  if (!pages_) {
+    auto opened = where_->open(path_, disk::mode::pages);
+    if (!opened) return opened.err();
+    pages_ = std::move(*opened);
+  }
+  auto written = pages_->write_at(written_, full);
   if (!written) return written;
-  written_ += held.size();
-  return pace();
+  written_ += full.size();
+  filled_ = 0;
+  return ok();
+}
+
+// What is left in the piece.
+result<void> block_writer::write_rest() {
+  const byte_span rest = byte_span(piece_->data(), filled_).subspan(into_page());
+  auto written = to_->write_at(written_, rest);
+  if (!written) return written;
+  written_ += rest.size();
+  filled_ = into_page();
+  return ok();
+}
+
+result<void> block_writer::put_held() {
+  return put(std::exchange(held_, byte_span()));
 }
 
 result<void> block_writer::add(byte_span record, seq_no seq, std::string_view subject, wall_ms time) {
   builder_.add(seq, length(), record.size(), subject, time);
-  const bool adjacent = held_.data() + held_.size() == record.data() && held_.size() < write_bytes;
+  const bool adjacent = held_.data() + held_.size() == record.data() && held_.size() < piece_bytes;
   if (adjacent && !held_.empty()) {
     held_ = byte_span(held_.data(), held_.size() + record.size());
     return ok();
   }
-  auto written = write_held();
+  auto written = put_held();
   held_ = record;
   return written;
 }
@@ -141,7 +168,7 @@ part_builder block_writer::merged(size_t absorbed) {
 }
 
 result<block_ref> block_writer::finish(bool seal, bool salvaged) {
-  auto held = write_held();
+  auto held = put_held();
   if (!held) return held.err();
   auto [absorbed, level] = to_absorb(made_.parts, seal);
   part_info info;
@@ -164,9 +191,8 @@ result<block_ref> block_writer::finish(bool seal, bool salvaged) {
   info.stream = made_.stream;
   info.marker = length();
   info.previous = made_.parts.empty() ? 0 : made_.parts.back()->info.trailer();
-  const auto some = [this] { return write_out(); };
-  auto written = builder_.encode(info, buffer_, some);
-  if (written) written = write_out();
+  auto written = builder_.encode(info, [this](byte_span bytes) { return put(bytes); });
+  if (written) written = write_rest();
   if (!written) return written.err();
   WEIR_CHECK(written_ == info.end());
   auto synced = to_->sync();

@@ -23,17 +23,17 @@ class block_writer {
   // What a writer that is done worked with, for the next one: fresh memory costs a page fault for every 4 KiB.
   struct memory {
     part_builder builder{seq_no()};
-    std::string buffer;
+    chunk_ref piece;
   };
   void work_in(memory old);  // before the first add()
-  memory take_memory() { return memory{std::move(builder_), std::move(buffer_)}; }
+  memory take_memory() { return memory{std::move(builder_), std::move(piece_)}; }
 
   // In order of sequence, above what is there. Record and subject stay where they are until finish() or abandon();
-  // records that stand one behind the other are written from there.
+  // records that stand one behind the other are copied in one go.
   result<void> add(byte_span record, seq_no seq, std::string_view subject, wall_ms time);
   // Messages and bytes in the file, with what was added.
   uint64_t rows() const { return (old_ ? old_->rows() : 0) + builder_.rows(); }
-  uint64_t length() const { return written_ + buffer_.size() + held_.size(); }
+  uint64_t length() const { return written_ + filled_ - into_page() + held_.size(); }
   seq_no base() const { return made_.base; }
 
   // Writes the index and syncs. `seal`: the block is full. salvaged goes into the trailer's flags.
@@ -44,20 +44,26 @@ class block_writer {
   bool sync_failed() const { return sync_failed_; }
 
  private:
-  block_writer(std::unique_ptr<file> to, block_ref old, block made);
-  result<void> write_out();
-  result<void> write_held();
-  result<void> pace();
+  block_writer(disk& where, std::string path, std::unique_ptr<file> to, block_ref old, block made);
+  // Where in its page the first byte of the piece lies.
+  size_t into_page() const { return written_ % disk::page_bytes; }
+  result<void> put(byte_span bytes);
+  result<void> put_held();
+  result<void> write_piece();
+  result<void> write_rest();
   part_builder merged(size_t absorbed);
 
+  disk* where_;
+  std::string path_;
   std::unique_ptr<file> to_;
+  std::unique_ptr<file> pages_;  // the same file past the page cache, from the first full piece on
   block_ref old_;
   block made_;
   part_builder builder_;
-  std::string buffer_;  // added, not yet written
-  byte_span held_;      // behind it: where records stand in memory
+  byte_span held_;   // added, behind the piece: where records stand in memory
+  chunk_ref piece_;  // put, not yet written: pages of the file, the first of which begins at or before written_
+  size_t filled_ = 0;
   uint64_t written_ = 0;
-  uint64_t paced_ = 0;  // of it, what the disk has
   bool sync_failed_ = false;
 };
 

@@ -14,8 +14,8 @@
 namespace weir {
 namespace {
 
-static_assert(disk::onwards_page == chunk_alignment);
-constexpr size_t page_bytes = disk::onwards_page;
+constexpr size_t page_bytes = disk::page_bytes;
+static_assert(page_bytes == chunk_alignment);
 
 bool is_aligned(const uint8_t* data) {
   return reinterpret_cast<uintptr_t>(data) % page_bytes == 0;

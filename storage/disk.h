@@ -23,14 +23,13 @@ class file {
   virtual ~file() = default;
   // Reads at most into.size() bytes at offset; fewer only at the end of the file.
   virtual result<size_t> read_at(uint64_t offset, std::span<uint8_t> into) = 0;
+  // Says what will be read next, one range behind the other, so that the disk may begin.
+  virtual void expect([[maybe_unused]] uint64_t offset, [[maybe_unused]] uint64_t bytes) {}
   // Writes all of it or fails; after a failure any part of it may have reached the disk.
   virtual result<void> write_at(uint64_t offset, byte_span from) = 0;
   // fdatasync: once it returns success, all bytes and the size written so far survive a power cut. A failed sync is
   // final: the caller never syncs this file again.
   virtual result<void> sync() = 0;
-  // Has what was written there brought to the disk, and waits for it: makes nothing durable, but a sync that comes
-  // later has less to do at once. To be treated like a sync if it fails.
-  virtual result<void> write_back([[maybe_unused]] uint64_t offset, [[maybe_unused]] uint64_t bytes) { return ok(); }
   virtual result<uint64_t> size() = 0;
   virtual result<void> truncate(uint64_t size) = 0;
 };
@@ -38,11 +37,13 @@ class file {
 class disk {
  public:
   virtual ~disk() = default;
-  // create: must not exist yet. onwards: for a file of whole pages (onwards_page) that is written from front to back
-  // and not read, past the page cache where the file system can do that; what lies behind a write in its last page may
-  // become zeros.
-  static constexpr size_t onwards_page = 4096;
-  enum class mode { read, read_write, create, onwards };
+  static constexpr size_t page_bytes = 4096;
+  // create: must not exist yet.
+  // onwards: for a file of whole pages that is written from front to back and not read, past the page cache where the
+  // file system can do that; what lies behind a write in its last page may become zeros.
+  // pages: the same for one who writes whole pages at page boundaries, from memory at page boundaries
+  // (chunk_alignment).
+  enum class mode { read, read_write, create, onwards, pages };
   virtual result<std::unique_ptr<file>> open(const std::string& path, mode how) = 0;
   virtual bool exists(const std::string& path) = 0;
   virtual result<void> make_dir(const std::string& path) = 0;  // and its parents; existing is fine

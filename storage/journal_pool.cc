@@ -103,7 +103,7 @@ result<void> segment_pool::fill_some(step& work, uint64_t bytes_max) {
     if (!opened) return opened.err();
     work.target = std::move(*opened);
   }
-  alignas(disk::onwards_page) static constexpr std::array<uint8_t, 256 * 1024> zeros{};
+  alignas(disk::page_bytes) static constexpr std::array<uint8_t, 256 * 1024> zeros{};
   uint64_t end = std::min(segment_bytes_, work.filled + bytes_max);
   while (work.filled < end) {
     size_t size = std::min<size_t>(zeros.size(), end - work.filled);

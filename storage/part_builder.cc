@@ -13,7 +13,7 @@ using namespace block_format;
 // Cuts what it is given into checked pages.
 class page_writer {
  public:
-  page_writer(std::string& to, const std::function<result<void>()>& write_out) : to_(to), write_out_(write_out) {}
+  explicit page_writer(const std::function<result<void>(byte_span)>& to) : to_(to) {}
 
   void put(const uint8_t* bytes, size_t size) {
     while (size > page_content - used_) {
@@ -45,16 +45,11 @@ class page_writer {
  private:
   void end_page() {
     store_le<uint32_t>(page_ + used_, crc32c({page_, used_}));
-    to_.append(as_text({page_, used_ + 4}));
+    if (status_) status_ = to_({page_, used_ + 4});  // after a failure nothing counts
     used_ = 0;
-    if (to_.size() < write_bytes) return;
-    if (status_) status_ = write_out_();
-    to_.clear();  // after a failure nothing counts
   }
 
-  static constexpr size_t write_bytes = 1 << 20;
-  std::string& to_;
-  const std::function<result<void>()>& write_out_;
+  const std::function<result<void>(byte_span)>& to_;
   result<void> status_;
   uint8_t page_[page_bytes];
   size_t used_ = 0;
@@ -219,21 +214,21 @@ void part_builder::describe(part_info& info) const {
   }
 }
 
-result<void> part_builder::encode(part_info& info, std::string& to, const std::function<result<void>()>& write_out) {
+result<void> part_builder::encode(part_info& info, const std::function<result<void>(byte_span)>& to) {
   WEIR_CHECK(!rows_.empty());
   resolve();
   describe(info);
   uint8_t marker[marker_bytes];
   encode_marker(marker, info);
-  to.append(as_text(marker));
-  page_writer pages(to, write_out);
+  auto written = to(marker);
+  if (!written) return written;
+  page_writer pages(to);
   encode_content(pages);
-  auto written = pages.finish();
+  written = pages.finish();
   if (!written) return written;
   uint8_t trailer[trailer_bytes];
   encode_trailer(trailer, info);
-  to.append(as_text(trailer));
-  return ok();
+  return to(trailer);
 }
 
 }  // namespace weir

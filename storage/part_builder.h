@@ -33,9 +33,9 @@ class part_builder {
   std::string_view subject_of(size_t row) const { return name(rows_[row].slot); }
   const block_row& row(size_t at) const { return rows_[at]; }
 
-  // Appends marker, index pages and trailer. The caller fills in flags, level, stream, marker and previous; the rest is
-  // set. `write_out` is called now and then: it takes what `to` holds; encode() fails with what that fails with.
-  result<void> encode(part_info& info, std::string& to, const std::function<result<void>()>& write_out);
+  // Hands marker, index pages and trailer to `to`, piece by piece; fails with what that fails with. The caller fills in
+  // flags, level, stream, marker and previous; the rest is set.
+  result<void> encode(part_info& info, const std::function<result<void>(byte_span)>& to);
   std::vector<seq_no> group_first() const;
 
  private:

@@ -44,20 +44,31 @@ class posix_file final : public file {
     return done;
   }
 
+  void expect(uint64_t offset, uint64_t bytes) override {
+    const uint64_t end = offset + bytes;
+    if (offset > expected_ || expected_ > end) expected_ = offset;
+    if (end - expected_ < bytes / 2) return;  // few, large requests
+    [[maybe_unused]] const int hint = ::posix_fadvise(descriptor_, static_cast<off_t>(expected_),
+                                                      static_cast<off_t>(end - expected_), POSIX_FADV_WILLNEED);
+    expected_ = end;
+  }
+
   // Leaves the page cache out, as long as the file system takes part.
-  void go_direct() { direct_.emplace(descriptor_); }
+  void go_onwards() { onwards_.emplace(descriptor_); }
 
   result<void> write_at(uint64_t offset, byte_span from) override {
-    if (direct_) {
-      const int number = direct_->write(offset, from);
+    if (onwards_) {
+      const int number = onwards_->write(offset, from);
       if (number == 0) return ok();
       if (number != EINVAL || !stop_direct()) return failure("cannot write", path_, number);
+      onwards_.reset();
     }
     size_t done = 0;
     while (done < from.size()) {
       ssize_t put = uninterrupted([&] {
         return ::pwrite(descriptor_, from.data() + done, from.size() - done, static_cast<off_t>(offset + done));
       });
+      if (put < 0 && errno == EINVAL && stop_direct()) continue;
       if (put < 0) return failure("cannot write", path_, errno);
       if (put == 0) return failure("cannot write", path_, EIO);
       done += static_cast<size_t>(put);
@@ -68,15 +79,6 @@ class posix_file final : public file {
   result<void> sync() override {
     if (uninterrupted([&] { return ::fdatasync(descriptor_); }) != 0) return failure("cannot sync", path_, errno);
     return ok();
-  }
-
-  result<void> write_back(uint64_t offset, uint64_t bytes) override {
-    constexpr unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-    const auto call = [&] {
-      return ::sync_file_range(descriptor_, static_cast<off64_t>(offset), static_cast<off64_t>(bytes), all);
-    };
-    if (uninterrupted(call) == 0 || errno == ENOSYS || errno == EINVAL) return ok();  // some file systems have none
-    return failure("cannot write back", path_, errno);
   }
 
   result<uint64_t> size() override {
@@ -93,15 +95,16 @@ class posix_file final : public file {
   }
 
  private:
+  // False if there was nothing to stop.
   bool stop_direct() {
-    direct_.reset();
     const int flags = ::fcntl(descriptor_, F_GETFL);
-    return flags >= 0 && ::fcntl(descriptor_, F_SETFL, flags & ~O_DIRECT) == 0;
+    return flags >= 0 && (flags & O_DIRECT) != 0 && ::fcntl(descriptor_, F_SETFL, flags & ~O_DIRECT) == 0;
   }
 
   int descriptor_;
   std::string path_;
-  std::optional<direct_writer> direct_;
+  std::optional<direct_writer> onwards_;
+  uint64_t expected_ = 0;  // the disk was told about everything before it
 };
 
 int flags_of(disk::mode how) {
@@ -111,6 +114,7 @@ int flags_of(disk::mode how) {
     case disk::mode::read_write:
       return O_RDWR | O_CLOEXEC;
     case disk::mode::onwards:
+    case disk::mode::pages:
       return O_RDWR | O_DIRECT | O_CLOEXEC;
     case disk::mode::create:
       return O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
@@ -148,10 +152,10 @@ std::string posix_disk::full(const std::string& path) const {
 result<std::unique_ptr<file>> posix_disk::open(const std::string& path, mode how) {
   std::string name = full(path);
   int descriptor = uninterrupted([&] { return ::open(name.c_str(), flags_of(how), file_mode); });
-  if (descriptor < 0 && errno == EINVAL && how == mode::onwards) return open(path, mode::read_write);
+  if (descriptor < 0 && errno == EINVAL && (flags_of(how) & O_DIRECT) != 0) return open(path, mode::read_write);
   if (descriptor < 0) return failure("cannot open", name, errno);
   auto opened = std::make_unique<posix_file>(descriptor, std::move(name));
-  if (how == mode::onwards) opened->go_direct();
+  if (how == mode::onwards) opened->go_onwards();
   return std::unique_ptr<file>(std::move(opened));
 }
 

@@ -94,6 +94,15 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
     uint32_t subject;
   };
   struct scan_state;
+  struct reading_ahead {  // of one reader at a time; the others do without
+    seq_no expected;      // where a reader goes on
+    bool running = false;
+    seq_no from;  // what was read ahead last
+    seq_no through;
+    uint64_t part = 0;  // its uid
+    std::vector<std::coroutine_handle<>> waiters;
+    bool loads(uint64_t of_part, seq_no seq) const { return running && part == of_part && seq >= from; }
+  };
 
   // Appending and removing (stored_log.cc)
   slice encode_in_arena(const record_fields& fields, seq_no seq, uint64_t epoch);
@@ -126,7 +135,7 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   task<result<void>> resolve_first(std::string subject);
   task<result<void>> resolve_last(std::string subject);
 
-  // Reading (stored_log_read.cc)
+  // Reading (stored_log_read.cc, stored_log_scan.cc)
   // On the lane: opens the block's file unless it is open.
   result<void> open_file(std::unique_ptr<file>& from, const block& in) const;
   std::optional<place> find_place(seq_no seq) const;
@@ -143,6 +152,10 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   };
   task<result<std::vector<subject_row>>> subject_rows(std::string subject, seq_no from, seq_no to, size_t limit,
                                                       bool newest_first);
+  void read_on(const scan_state& state, const row_group& rows, const std::vector<uint32_t>& wanted, seq_no next);
+  std::optional<seq_no> cached_through(const place& at, seq_no seq, bool names) const;
+  task<void> read_ahead(place at, seq_no from, bool names);
+  static seq_no end_of(const place& at, uint32_t group, const row_group& rows);
   task<result<void>> scan_group(scan_state& state, place at);
   task<result<void>> scan_subject(scan_state& state);
   void take_found(scan_state& state, seq_no seq, const std::optional<slice>& found);
@@ -179,6 +192,8 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   interval_set lost_;              // live, but certainly unreadable
   interval_set suspect_;           // live, and damaged when last read
   subject_index index_;
+
+  reading_ahead ahead_;
 
   interval_set pending_;                          // removed and settled, not yet accounted
   std::vector<uint32_t> stale_;                   // subjects that may have a stale first or last

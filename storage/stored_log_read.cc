@@ -1,5 +1,5 @@
-// Reading: from the tail at once, from blocks through the cache and the pool lane. After every wait the world may have
-// changed (removed, settled further, repaired), so each step looks up where it is again.
+// Reading blocks, through the cache and the pool lane. After every wait the world may have changed (removed, settled
+// further, repaired), so each step looks up where it is again.
 #include <algorithm>
 
 #include "storage/stored_log.h"
@@ -11,27 +11,8 @@ namespace {
 constexpr size_t blocks_per_look = 16;  // that one lane job searches for a subject
 constexpr size_t rows_per_time_look = 64;
 constexpr size_t whole_piece_share = 8;  // a piece of which at least 1/8 is wanted is read whole and kept
-constexpr uint64_t seq_max = ~uint64_t{0};
 
 }  // namespace
-
-struct stored_log::scan_state {
-  const scan_request& request;
-  scan_result answer;
-  seq_no at;  // everything below was looked at
-  seq_no to;
-  size_t bytes = 0;
-  bool full = false;
-
-  bool filtered() const { return request.filter != nullptr && !request.filter->matches_all(); }
-  // Whether one more record fits; counts it if so.
-  bool take(size_t count, size_t size) {
-    bool fits = count < request.records_max && (count == 0 || bytes + size <= request.bytes_max);
-    full = full || !fits;
-    if (fits) bytes += size;
-    return fits;
-  }
-};
 
 result<void> stored_log::open_file(std::unique_ptr<file>& from, const block& in) const {
   if (from) return ok();
@@ -198,177 +179,6 @@ task<result<std::vector<stored_log::subject_row>>> stored_log::subject_rows(std:
     }
   }
   co_return found;
-}
-
-// Scanning
-
-task<result<scan_result>> stored_log::scan(scan_request request) {
-  auto alive = shared_from_this();
-  scan_state state{request, {}, std::max(request.from, stats_.first), std::min(request.to, stats_.last)};
-  while (!state.full && state.at <= state.to) {
-    if (state.at > settled_) {
-      scan_tail(state);
-      continue;
-    }
-    auto at = find_place(state.at);
-    if (!at || at->part->info.first > state.to) {
-      state.at = std::max(state.at, std::min(settled_, state.to).next());
-      continue;
-    }
-    result<void> step;
-    if (!request.exact_subject.empty()) {
-      step = co_await scan_subject(state);
-    } else {
-      step = co_await scan_group(state, *at);
-    }
-    if (step) continue;
-    if (state.answer.records.empty() && state.answer.damaged.empty()) co_return step.err();
-    break;  // what was found is worth more than the error, which comes again at the next call
-  }
-  scan_lost(state);
-  bool all = state.at > state.to;
-  state.answer.next = all ? seq_no(request.to.raw() == seq_max ? seq_max : request.to.raw() + 1) : state.at;
-  co_return std::move(state.answer);
-}
-
-// A record that was read, or could not be.
-void stored_log::take_found(scan_state& state, seq_no seq, const std::optional<slice>& found) {
-  if (!is_live(seq)) return;
-  if (found) {
-    state.answer.records.push_back(found_record{seq, *found});
-    suspect_.erase(seq, seq);
-  } else {
-    state.answer.damaged.push_back(seq);
-    suspect_.add(seq);
-  }
-}
-
-task<result<void>> stored_log::scan_group(scan_state& state, place at) {
-  uint32_t number = group_of(*at.part, state.at);
-  auto group = co_await group_at(at, number, state.filtered());
-  if (!group) {
-    auto repaired = co_await repair(at.in, group.err());
-    co_return repaired;
-  }
-  const std::vector<block_row>& rows = (*group)->rows;
-  std::vector<int8_t> matches((*group)->names.size(), -1);  // not asked yet
-  auto wants = [&](const block_row& row) {
-    if (!readable(row.seq)) return false;
-    if (!state.filtered()) return true;
-    int8_t& known = matches[row.slot];
-    if (known < 0) known = state.request.filter->matches((*group)->names[row.slot]) ? 1 : 0;
-    return known == 1;
-  };
-  std::vector<uint32_t> wanted;
-  size_t have = state.answer.records.size() + state.answer.damaged.size();
-  auto first = std::lower_bound(rows.begin(), rows.end(), state.at,
-                                [](const block_row& row, seq_no seq) { return row.seq < seq; });
-  bool last_group = number + 1 == at.part->info.groups();
-  seq_no next = last_group ? at.part->info.last.next() : rows.back().seq.next();
-  for (auto row = first; row != rows.end(); ++row) {
-    if (row->seq > state.to) break;
-    if (!wants(*row)) continue;
-    if (!state.take(have + wanted.size(), row->length)) {
-      next = row->seq;
-      break;
-    }
-    wanted.push_back(static_cast<uint32_t>(row - rows.begin()));
-  }
-  if (!wanted.empty()) {
-    auto records = co_await records_of(at, number, *group, wanted);
-    if (!records) co_return records.err();
-    if (!is_current(at.in)) {
-      // Replaced or removed while it was read: look again. What was counted is given back.
-      for (uint32_t each : wanted) state.bytes -= rows[each].length;
-      state.full = false;
-      co_return ok();
-    }
-    for (size_t i = 0; i < wanted.size(); ++i) take_found(state, rows[wanted[i]].seq, (*records)[i]);
-  }
-  state.at = next;
-  co_return ok();
-}
-
-task<result<void>> stored_log::scan_subject(scan_state& state) {
-  size_t have = state.answer.records.size() + state.answer.damaged.size();
-  size_t wanted = state.request.records_max - std::min(state.request.records_max, have);
-  if (wanted == 0) {
-    state.full = true;
-    co_return ok();
-  }
-  seq_no through = std::min(settled_, state.to);
-  std::string subject(state.request.exact_subject);
-  auto rows = co_await subject_rows(std::move(subject), state.at, through, wanted, false);
-  if (!rows) co_return rows.err();
-  bool all = rows->size() < wanted;
-  seq_no next = all ? through.next() : rows->back().row.seq.next();
-  std::erase_if(*rows, [&](const subject_row& each) { return !readable(each.row.seq); });
-  for (size_t i = 0; i < rows->size() && !state.full;) {
-    place at = (*rows)[i].at;
-    std::vector<block_row> together;
-    for (; i < rows->size() && (*rows)[i].at.part == at.part; ++i) {
-      if (!state.take(have + together.size(), (*rows)[i].row.length)) {
-        next = (*rows)[i].row.seq;
-        break;
-      }
-      together.push_back((*rows)[i].row);
-    }
-    if (together.empty()) break;
-    auto records = co_await records_at(at, together);
-    if (!records) co_return records.err();
-    if (!is_current(at.in)) {
-      state.at = together.front().seq;
-      for (const block_row& each : together) state.bytes -= each.length;
-      state.full = false;
-      co_return ok();
-    }
-    for (size_t r = 0; r < together.size(); ++r) take_found(state, together[r].seq, (*records)[r]);
-    have = state.answer.records.size() + state.answer.damaged.size();
-  }
-  state.at = next;
-  co_return ok();
-}
-
-void stored_log::scan_tail(scan_state& state) {
-  uint32_t only = subject_index::none;
-  if (!state.request.exact_subject.empty()) {
-    only = index_.find(state.request.exact_subject);
-    if (only == subject_index::none || index_.at(only).last < state.at) {
-      state.at = state.to.next();
-      return;
-    }
-  }
-  if (only == subject_index::none && !state.filtered() && state.answer.records.empty()) {
-    state.answer.records.reserve(std::min<size_t>(state.request.records_max, live_since(state.at)));
-  }
-  uint32_t asked = subject_index::none;  // subject that the filter was asked about last, and its answer
-  bool matches = true;
-  seq_no end = state.to.next();
-  tail_.for_each(state.at, state.to, [&](const tail_run& run, const tail_node& node) {
-    if (only != subject_index::none && node.subject != only) return true;
-    if (state.filtered() && node.subject != asked) {
-      asked = node.subject;
-      matches = state.request.filter->matches(index_.at(asked).name);
-    }
-    if (!matches) return true;
-    if (!state.take(state.answer.records.size() + state.answer.damaged.size(), node.size)) {
-      end = run.seq_of(node);
-      return false;
-    }
-    state.answer.records.push_back(found_record{run.seq_of(node), run.share(node)});
-    return true;
-  });
-  state.at = end;
-}
-
-// Lost ones in what was looked at. Their subjects are not known, so only a scan of one subject leaves them out.
-void stored_log::scan_lost(scan_state& state) {
-  if (lost_.empty() || !state.request.exact_subject.empty()) return;
-  for (auto seq = lost_.next_present(std::max(state.request.from, stats_.first)); seq && *seq < state.at;
-       seq = lost_.next_present(seq->next())) {
-    if (*seq <= state.to) state.answer.damaged.push_back(*seq);
-  }
-  std::sort(state.answer.damaged.begin(), state.answer.damaged.end());
 }
 
 task<result<std::vector<seq_no>>> stored_log::sequences_at(std::string subject, seq_no from, size_t limit) {

@@ -41,10 +41,15 @@ class sim_file final : public file {
     return size;
   }
   result<void> write_at(uint64_t offset, byte_span from) override {
+    constexpr size_t page = disk::page_bytes;
     auto fine = usable(how_ != disk::mode::read);
+    if (fine && how_ == disk::mode::pages) {
+      const bool whole =
+          offset % page == 0 && from.size() % page == 0 && reinterpret_cast<uintptr_t>(from.data()) % page == 0;
+      if (!whole) return weir::fail(errc::storage_failed, "cannot write " + path_ + ": Invalid argument");
+    }
     if (!fine || how_ != disk::mode::onwards) return fine ? owner_.write(node_, path_, offset, from) : fine;
     std::vector<uint8_t> whole(from.begin(), from.end());
-    constexpr size_t page = disk::onwards_page;
     whole.resize((offset + from.size() + page - 1) / page * page - offset);
     return owner_.write(node_, path_, offset, whole);
   }

@@ -25,11 +25,11 @@ struct message {
 };
 using model = std::map<uint64_t, message>;
 
-message make_message(uint64_t seq, std::mt19937_64& random, uint64_t subjects) {
+message make_message(uint64_t seq, std::mt19937_64& random, uint64_t subjects, size_t payload_max = 100) {
   message made;
   made.subject = "s." + std::to_string(random() % subjects);
   made.time = wall_ms(static_cast<int64_t>(1'000 + seq + random() % 10));
-  std::string payload(random() % 100, static_cast<char>('a' + seq % 26));
+  std::string payload(random() % payload_max, static_cast<char>('a' + seq % 26));
   record_fields fields{made.subject, made.time, {}, as_bytes(payload)};
   made.bytes.resize(record_size(fields, seq_no(seq)));
   encode_record(reinterpret_cast<uint8_t*>(made.bytes.data()), fields, seq_no(seq), 3);
@@ -47,6 +47,7 @@ struct fixture {
   std::mt19937_64 random;
   uint64_t next = 11;
   block_ref current;
+  size_t payload_max = 100;
 
   explicit fixture(uint64_t seed) : random(seed) { REQUIRE(where.make_dir(stream_dir(root, stream))); }
 
@@ -57,7 +58,7 @@ struct fixture {
     REQUIRE(writer);
     for (size_t i = 0; i < rows; ++i, ++next) {
       if (gap != 0 && next % gap == 0) ++next;
-      add(*writer, all, next, make_message(next, random, subjects));
+      add(*writer, all, next, make_message(next, random, subjects, payload_max));
     }
     auto made = writer->finish(seal);
     REQUIRE(made);
@@ -142,6 +143,61 @@ TEST_CASE("block: parts appended one by one, merged and sealed read back the sam
     auto header = decode_block_header(f.where.contents(f.path()));
     REQUIRE(header);
     CHECK(header->header.label == "label");
+  }
+}
+
+constexpr size_t long_payload = 30'000;
+
+TEST_CASE("block: parts of several MiB read back the same, wherever in a page they begin") {
+  auto seeds = test_seeds(6, 60);
+  for (uint64_t seed = seeds.first; seed < seeds.last; ++seed) {
+    CAPTURE(seed);
+    fixture f(seed);
+    for (int part = 0; part < 4; ++part) {
+      f.payload_max = part % 2 == 0 ? long_payload : 100;
+      f.add_part(1 + f.random() % 300, 0, part == 3);
+    }
+    auto file = f.open();
+    auto loaded = load_block(*file, stream, seq_no(11), f.current->length);
+    REQUIRE(loaded);
+    CHECK(same(read_back(*file, *loaded), f.all));
+  }
+}
+
+TEST_CASE("block: an append that fails at any write or sync leaves the block as it was") {
+  for (uint64_t k = 1, failed = 1; failed != 0; ++k) {
+    CAPTURE(k);
+    fixture f(k);
+    f.add_part(20);
+    const model before = f.all;
+    const uint64_t failures = f.where.failures();
+    f.where.fail(sim_disk::op::change, k);
+    {
+      auto writer = block_writer::append(f.where, root, f.current);
+      REQUIRE(writer);
+      model added;
+      bool fine = true;
+      for (uint64_t i = 0; i < 300 && fine; ++i) {
+        message& kept = added[i] = make_message(f.next + i, f.random, 5, long_payload);
+        fine = writer->add(as_bytes(kept.bytes), seq_no(f.next + i), kept.subject, kept.time) ? true : false;
+      }
+      if (fine) fine = writer->finish(false) ? true : false;
+      failed = f.where.failures() - failures;
+      CHECK(fine == (failed == 0));
+      if (!fine) writer->abandon();
+    }
+    f.where.heal();
+    auto file = f.open();
+    auto loaded = load_block(*file, stream, seq_no(11), f.current->length);
+    REQUIRE(loaded);
+    CHECK(same(read_back(*file, *loaded), before));
+    f.payload_max = long_payload;
+    f.add_part(100);
+    file = f.open();
+    loaded = load_block(*file, stream, seq_no(11), f.current->length);
+    REQUIRE(loaded);
+    CHECK(same(read_back(*file, *loaded), f.all));
+    if (failed == 0) CHECK(k > 5);  // pieces, what was left and the sync
   }
 }
 

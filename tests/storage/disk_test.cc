@@ -53,16 +53,16 @@ TEST_CASE_TEMPLATE("disk: bytes written are read back at any offset", fixture, p
 
 // Memory for a write, at the same place in its page as in the file or elsewhere.
 byte_span laid(std::vector<uint8_t>& memory, uint64_t offset, byte_span bytes, bool in_place) {
-  memory.assign(bytes.size() + 3 * disk::onwards_page, 0xee);
-  const size_t to_page = disk::onwards_page - reinterpret_cast<uintptr_t>(memory.data()) % disk::onwards_page;
-  uint8_t* at = memory.data() + to_page + (in_place ? offset % disk::onwards_page : 33);
+  memory.assign(bytes.size() + 3 * disk::page_bytes, 0xee);
+  const size_t to_page = disk::page_bytes - reinterpret_cast<uintptr_t>(memory.data()) % disk::page_bytes;
+  uint8_t* at = memory.data() + to_page + (in_place ? offset % disk::page_bytes : 33);
   std::copy(bytes.begin(), bytes.end(), at);
   return {at, bytes.size()};
 }
 
 TEST_CASE_TEMPLATE("disk: what is written onwards is there, at any size and from any memory", fixture, posix_fixture,
                    sim_fixture) {
-  constexpr size_t size = 64 * disk::onwards_page;
+  constexpr size_t size = 64 * disk::page_bytes;
   std::mt19937_64 random(7);
   for (int round = 0; round < 20; ++round) {
     fixture f;
@@ -71,9 +71,9 @@ TEST_CASE_TEMPLATE("disk: what is written onwards is there, at any size and from
     auto opened = f.it.open("a", disk::mode::onwards);
     REQUIRE(opened);
     std::vector<uint8_t> memory;
-    uint64_t offset = disk::onwards_page;
+    uint64_t offset = disk::page_bytes;
     while (random() % 40 != 0) {
-      std::string text(1 + random() % (random() % 4 == 0 ? 5 * disk::onwards_page : 300), static_cast<char>(random()));
+      std::string text(1 + random() % (random() % 4 == 0 ? 5 * disk::page_bytes : 300), static_cast<char>(random()));
       if (offset + text.size() > size) break;
       REQUIRE((*opened)->write_at(offset, laid(memory, offset, as_bytes(text), random() % 2 == 0)));
       expected.replace(offset, text.size(), text);
@@ -87,9 +87,25 @@ TEST_CASE_TEMPLATE("disk: what is written onwards is there, at any size and from
     const std::string found = text_at(f.it, "a");
     REQUIRE(found.size() == size);
     CHECK(found.substr(0, offset) == expected.substr(0, offset));
-    const uint64_t page_end = (offset + disk::onwards_page - 1) / disk::onwards_page * disk::onwards_page;
+    const uint64_t page_end = (offset + disk::page_bytes - 1) / disk::page_bytes * disk::page_bytes;
     CHECK(found.substr(page_end) == expected.substr(page_end));
   }
+}
+
+TEST_CASE_TEMPLATE("disk: whole pages lie between what is written otherwise", fixture, posix_fixture, sim_fixture) {
+  fixture f;
+  constexpr size_t page = disk::page_bytes;
+  auto opened = make_file(f.it, "a", std::string(page, 'a') + std::string(10, 'b'));
+  REQUIRE(opened->write_at(page + 10, as_bytes(std::string(page - 10, 'c'))));
+  auto pages = f.it.open("a", disk::mode::pages);
+  REQUIRE(pages);
+  const chunk_ref memory = chunk_ref::make(3 * page);
+  std::fill_n(memory->data(), 3 * page, uint8_t{'d'});
+  REQUIRE((*pages)->write_at(2 * page, {memory->data(), 3 * page}));
+  REQUIRE(opened->write_at(5 * page, as_bytes("the end")));
+  REQUIRE(opened->sync());
+  CHECK(text_at(f.it, "a") == std::string(page, 'a') + std::string(10, 'b') + std::string(page - 10, 'c') +
+                                  std::string(3 * page, 'd') + "the end");
 }
 
 TEST_CASE_TEMPLATE("disk: a read is short only at the end of the file", fixture, posix_fixture, sim_fixture) {
