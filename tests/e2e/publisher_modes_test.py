@@ -175,6 +175,8 @@ class Modes(BrokerTest):
                 (['--stream', 's', '--streams', 'many'], 2, '--streams'),
                 (['--stream', 's', '--subjects', '5'], 2, '{n}'),
                 (['--stream', 's', '--plot', '/nonexistent/x.svg'], 2, '--plot'),
+                (['--stream', 's', '--plot', ''], 2, '--plot'),
+                (['--stream', 's', '--rate', '1e-300'], 2, '--rate takes 0, or at least 0.001'),
                 (['--stream', 'a b', '--mode', 'batch', '--count', '1'], 1, 'name'),
                 (['--stream', 'missing', '--no-create', '--mode', 'batch', '--consume', '--count', '1'], 1, 'no_such_stream'),
                 (['--stream', 's', '--server', '127.0.0.1:1', '--mode', 'batch', '--count', '1'], 1, '127.0.0.1:1')]:

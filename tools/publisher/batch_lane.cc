@@ -1,9 +1,8 @@
 #include "tools/publisher/batch_lane.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 
+#include "tools/channel.h"
 #include "tools/load/wire.h"
 
 namespace weir {
@@ -14,26 +13,6 @@ constexpr uint64_t first_frame_bytes_max = 64u << 10;
 
 // Field numbers of PublishBatch.
 constexpr uint32_t stream_field = 1, frame_field = 2;
-
-// gRPC's names, as far as a broker ends a call with them.
-std::string name_of_status(int code) {
-  switch (code) {
-    case 3:
-      return "INVALID_ARGUMENT";
-    case 5:
-      return "NOT_FOUND";
-    case 8:
-      return "RESOURCE_EXHAUSTED";
-    case 12:
-      return "UNIMPLEMENTED";
-    case 13:
-      return "INTERNAL";
-    case 14:
-      return "UNAVAILABLE";
-    default:
-      return fmt::format("STATUS_{}", code);
-  }
-}
 
 }  // namespace
 
@@ -130,18 +109,16 @@ void batch_lane::done(const call_answer& answer) {
   } else if (answer.grpc_status <= 0) {
     give_up("UNAVAILABLE", "the server ended Publish");
   } else {
-    give_up(name_of_status(answer.grpc_status), std::string(answer.status_message));
+    const grpc::Status status(static_cast<grpc::StatusCode>(answer.grpc_status), std::string(answer.status_message));
+    give_up(status_name(status), status.error_message());
   }
 }
 
 void batch_lane::give_up(const std::string& code, const std::string& why) {
   if (over_with_) return;
   over_with_ = true;
-  if (!ending_ || !in_flight_.empty()) {
-    failure_code_ = code;
-    failure_ = why;
-  }
-  for (; !in_flight_.empty(); in_flight_.pop_front()) results_.lost(in_flight_.front());
+  if (!ending_ || !in_flight_.empty()) failure_ = why;
+  for (; !in_flight_.empty(); in_flight_.pop_front()) results_.lost(in_flight_.front(), code, why);
 }
 
 }  // namespace weir

@@ -34,8 +34,8 @@ struct sent_frame {
 class lane_results {
  public:
   virtual void answered(const sent_frame& frame, const weir::v1::PublishBatchAck& answer, uint64_t at_ns) = 0;
-  // No answer will come.
-  virtual void lost(const sent_frame& frame) = 0;
+  // No answer will come: a code and a sentence.
+  virtual void lost(const sent_frame& frame, const std::string& code, const std::string& why) = 0;
   // A message that is larger than the broker's limit for a frame: not sent.
   virtual void too_large(uint64_t message, uint64_t bytes, uint64_t bytes_max) = 0;
 
@@ -61,8 +61,7 @@ class batch_lane final : private call_sink {
   bool idle() const { return in_flight_.empty(); }
   // The call has ended, by whomever.
   bool is_over() const { return over_with_; }
-  // Why it ended before end(): a code and a sentence; empty if it did not.
-  const std::string& failure_code() const { return failure_code_; }
+  // Why it ended before end(), or before all was answered; empty if it did not.
   const std::string& failure() const { return failure_; }
   // What is in flight is lost.
   void give_up(const std::string& code, const std::string& why);
@@ -92,7 +91,6 @@ class batch_lane final : private call_sink {
   uint32_t call_ = 0;
   bool ending_ = false;
   bool over_with_ = false;
-  std::string failure_code_;
   std::string failure_;
 };
 

@@ -184,15 +184,10 @@ void batch_run::answered_one_by_one(const sent_frame& frame, const weir::v1::Pub
   }
 }
 
-void batch_run::lost(const sent_frame& frame) {
+void batch_run::lost(const sent_frame& frame, const std::string& code, const std::string& why) {
   --frames_in_flight_;
-  for (const auto& lane : lanes_) {
-    if (lane->failure().empty()) continue;
-    counts_.failed(lane->failure_code(),
-                   fmt::format("{} and those after it in frame {}", name_of(frame, 0), frame.number), lane->failure(),
-                   frame.records());
-    return;
-  }
+  counts_.failed(code, fmt::format("{} and those after it in frame {}", name_of(frame, 0), frame.number), why,
+                 frame.records());
 }
 
 void batch_run::too_large(uint64_t message, uint64_t bytes, uint64_t bytes_max) {

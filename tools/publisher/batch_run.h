@@ -41,7 +41,7 @@ class batch_run : private lane_results {
   void abort(std::string why);
   void answered(const sent_frame& frame, const weir::v1::PublishBatchAck& answer, uint64_t at_ns) override;
   void answered_one_by_one(const sent_frame& frame, const weir::v1::PublishBatchAck& answer, uint64_t at_ns);
-  void lost(const sent_frame& frame) override;
+  void lost(const sent_frame& frame, const std::string& code, const std::string& why) override;
   void too_large(uint64_t message, uint64_t bytes, uint64_t bytes_max) override;
   void stored(const sent_frame& frame, uint64_t from, uint64_t count, uint64_t first_seq, uint64_t at_ns);
   std::string name_of(const sent_frame& frame, uint64_t record) const;

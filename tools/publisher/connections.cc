@@ -41,12 +41,10 @@ publish_call& connections::free_call() {
   WEIR_CHECK(!free_.empty());
   publish_call& call = *free_.back();
   free_.pop_back();
-  call.attempts = 0;
   return call;
 }
 
 void connections::start(publish_call& call) {
-  ++call.attempts;
   ++under_way_;
   call.reader.reset();
   call.context.emplace();

@@ -25,7 +25,6 @@ struct publish_call {
   grpc::Status status;
   uint64_t number = 0;  // of the message, from 0
   uint64_t due_ns = 0;  // when it should have been sent (now_ns); latency counts from here
-  uint64_t attempts = 0;
 
   // What gRPC wants anew for each attempt.
   std::optional<grpc::ClientContext> context;

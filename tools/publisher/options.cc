@@ -16,6 +16,7 @@ constexpr uint64_t connections_max = 256;
 constexpr uint64_t subjects_max = 1'000'000'000;
 constexpr uint64_t streams_max = 10'000;
 constexpr uint64_t batch_max = 65536;
+constexpr double rate_min = 0.001;  // but for 0
 constexpr uint64_t default_frames_in_flight = 16;
 constexpr double default_duration_s = 10;
 
@@ -23,6 +24,11 @@ constexpr double default_duration_s = 10;
 std::string contradiction(const CLI::App& app, const publisher_options& options) {
   const bool batch = options.mode == publish_mode::batch;
   if (!batch && app.count("--batch") > 0) return "--batch goes with --mode batch only";
+  if (options.rate > 0 && options.rate < rate_min) {
+    return fmt::format("--rate takes 0, or at least {}, not '{}'", rate_min, options.rate);
+  }
+  if (app.count("--input") > 0 && options.input.empty()) return "--input takes a file, not ''";
+  if (app.count("--plot") > 0 && options.plot.empty()) return "--plot takes a file, not ''";
   if (batch && options.retry) return "--retry goes with --mode unary only";
   if (batch && options.in_flight < options.batch) {
     return fmt::format("--in-flight takes at least --batch, {}, not '{}'", options.batch, options.in_flight);

@@ -28,7 +28,6 @@ class tally {
   void show_progress(uint64_t at_ns, uint64_t sent);
   void end_progress();
 
-  uint64_t begun_ns() const { return begun_ns_; }
   run_totals& totals() { return totals_; }
 
  private:
