@@ -24,6 +24,11 @@ def start(address, *arguments):
     return subprocess.Popen([PUBLISHER, '--server', address, '--json', *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def wait_for_messages(stub, stream, count=1):
+    request = pb.GetStreamInfoRequest(name=stream)
+    assert eventually(lambda: stub.GetStreamInfo(request).stats.msg_count >= count), f'{stream}: not {count} messages'
+
+
 class Modes(BrokerTest):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -31,15 +36,6 @@ class Modes(BrokerTest):
 
     def report(self, *arguments, **more):
         return json.loads(run(self.broker.address, '--json', *arguments, **more).stdout)
-
-    def read_back(self, stream):
-        self.consumer(stream, 'reader')
-        payloads = []
-        while batch := self.fetch(stream, 'reader'):
-            payloads += [m.payload for m in batch]
-            for message in batch:
-                self.ack(stream, message.seq, 'reader')
-        return payloads
 
     def check_latency(self, latency):
         ordered = [latency[p] for p in ('p50', 'p90', 'p99', 'p99_9', 'max')]
@@ -63,11 +59,7 @@ class Modes(BrokerTest):
                                     '-', '--json'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         process.stdin.write(b'one\ntwo\n')
         process.stdin.flush()
-
-        def came():
-            info = self.stub.GetStreamInfo(pb.GetStreamInfoRequest(name='piped'))
-            return info.stats.msg_count == 2
-        self.assertTrue(eventually(came))
+        wait_for_messages(self.stub, 'piped', 2)
         out, _ = process.communicate(b'three\n', timeout=30)
         self.assertEqual((process.returncode, json.loads(out)['acked']), (0, 3))
         self.assertEqual(self.read_back('piped'), [b'one', b'two', b'three'])
@@ -92,7 +84,7 @@ class Modes(BrokerTest):
         for _ in range(10):
             self.publish(stream)
         process = start(self.broker.address, '--mode', 'batch', '--stream', stream, '--rate', '500', '--duration', '2', '--consume')
-        time.sleep(1)
+        wait_for_messages(self.stub, stream, 11)
         for _ in range(10):
             self.publish(stream)
         report = json.loads(process.communicate(timeout=60)[0])
@@ -116,7 +108,7 @@ class Modes(BrokerTest):
 
     def test_a_paced_batch_keeps_its_rate_and_counts_a_stall_from_when_messages_were_due(self):
         process = start(self.broker.address, '--mode', 'batch', '--stream', 'stalled', '--rate', '1000', '--duration', '3', '--consume')
-        time.sleep(1)
+        wait_for_messages(self.stub, 'stalled')
         self.broker.process.send_signal(signal.SIGSTOP)
         time.sleep(1)
         self.broker.process.send_signal(signal.SIGCONT)
@@ -159,7 +151,7 @@ class Modes(BrokerTest):
 
     def test_interrupts_end_with_the_report(self):
         process = start(self.broker.address, '--mode', 'batch', '--stream', 'interrupted', '--duration', '60', '--consume')
-        time.sleep(1)
+        wait_for_messages(self.stub, 'interrupted')
         process.send_signal(signal.SIGINT)
         report = json.loads(process.communicate(timeout=60)[0])
         self.assertTrue(report['interrupted'])
@@ -196,7 +188,8 @@ class Killed(unittest.TestCase):
         for mode in MODES:
             with self.subTest(mode), Broker() as broker:
                 process = start(broker.address, '--mode', mode, '--stream', 's', '--duration', '60', '--connections', '2', '--consume')
-                time.sleep(1.5)
+                wait_for_messages(broker.streams(), 's', 1000)
+                broker.close_channels()
                 broker.kill()
                 out, _ = process.communicate(timeout=60)
                 report = json.loads(out)
@@ -225,9 +218,7 @@ class Killed(unittest.TestCase):
                                         '--json'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             process.stdin.write(b'one\n')
             process.stdin.flush()
-            stub = broker.streams()
-            self.assertTrue(eventually(
-                lambda: stub.GetStreamInfo(pb.GetStreamInfoRequest(name='s')).stats.msg_count == 1))
+            wait_for_messages(broker.streams(), 's')
             broker.close_channels()
             broker.kill()
             out, _ = process.communicate(timeout=60)

@@ -46,15 +46,6 @@ class Publisher(BrokerTest):
             file.write(b''.join(line + b'\n' for line in lines))
         return path
 
-    def read_back(self, stream):
-        self.consumer(stream, 'reader')
-        payloads = []
-        while batch := self.fetch(stream, 'reader'):
-            payloads += [m.payload for m in batch]
-            for message in batch:
-                self.ack(stream, message.seq, 'reader')
-        return payloads
-
     def test_every_line_of_a_real_file_comes_back(self):
         lines = sample_lines()
         report = self.report('--stream', 'logs', '--input', self.file_of(lines), '--in-flight', '1' if LONG else '64', '--verify')

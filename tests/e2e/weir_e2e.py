@@ -239,6 +239,16 @@ class BrokerTest(unittest.TestCase):
     def ack(self, stream, seq, consumer='c'):
         return self.ok(self.stub.Ack(pb.AckRequest(stream=stream, consumer=consumer, seq=seq)))
 
+    def read_back(self, stream):
+        """All payloads, in order, by a consumer of its own."""
+        self.consumer(stream, 'reader')
+        payloads = []
+        while batch := self.fetch(stream, 'reader'):
+            payloads += [m.payload for m in batch]
+            for message in batch:
+                self.ack(stream, message.seq, 'reader')
+        return payloads
+
     def scan(self, stream, subject='a', **more):
         request = pb.ScanExactAtSubjectRequest(stream=stream, subject=subject, **more)
         return list(self.ok(self.stub.ScanExactAtSubject(request)).messages)
