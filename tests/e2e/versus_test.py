@@ -17,12 +17,12 @@ FIGURES = ('rate', 'server_cpu_per_million', 'client_cpu_per_million', 'peak_byt
 
 
 class Versus(unittest.TestCase):
-    def run_versus(self, *more):
+    def run_versus(self, *more, environment=None):
         folder = tempfile.TemporaryDirectory(prefix='weir-versus-test-')
         self.addCleanup(folder.cleanup)
         data = os.path.join(folder.name, 'data')
         done = subprocess.run([os.path.join(ROOT, 'tools/versus/run'), *SMALL, '--out', folder.name, '--data-root', data,
-                               *more], capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+                               *more], capture_output=True, text=True, timeout=SECONDS_MAX, check=False, env=environment)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(os.listdir(data), [], 'a data directory is left')
         with open(os.path.join(folder.name, 'versus.json'), encoding='utf-8') as file:
@@ -93,8 +93,8 @@ class Versus(unittest.TestCase):
         self.check_chart(report, picture)
 
     def test_without_the_others_weir_is_measured_alone(self):
-        report, table, picture, said = self.run_versus('--rounds', '1', '--connections', '1,2', '--nats-server',
-                                                       '/nowhere/nats-server', '--redis-server', '/nowhere/redis-server')
+        report, table, picture, said = self.run_versus('--rounds', '1', '--connections', '1,2',
+                                                       environment={**os.environ, 'PATH': '/nowhere'})
         self.assertIn('left out: nats: nats-server is not installed', said)
         self.assertIn('left out: redis-always: redis-server is not installed', said)
         self.assertEqual(list(report['versions']), ['weir-server'])
@@ -102,6 +102,19 @@ class Versus(unittest.TestCase):
         self.assertIn('not available: redis-server is not installed', table)
         self.check_table(report, table)
         self.check_chart(report, picture)
+
+    def test_a_bad_value_is_refused_in_one_line_that_names_the_option_and_what_it_takes(self):
+        for option, value, takes in [('--rounds', '0', 'from 1 to 1000'), ('--seconds', 'nan', 'from 0.001 to 3600'),
+                                     ('--sizes', '128,5', 'from 24 to'), ('--connections', '1,,8', 'from 1 to 256'),
+                                     ('--minutes-max', '-1', 'from 0.1 to'), ('--count-max', 'many', 'a whole number'),
+                                     ('--only', 'weir-lane-64,kafka', 'names out of weir-unary,'),
+                                     ('--nats-server', '/nowhere/nats-server', 'a program'), ('--out', '/dev/null/x', 'a folder'),
+                                     ('--data-root', '/dev/null/x', 'a folder'), ('--build', '/nowhere', '')]:
+            done = subprocess.run([os.path.join(ROOT, 'tools/versus/run'), option, value], capture_output=True, text=True,
+                                  timeout=60, check=False)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertRegex(done.stderr.splitlines()[-1], f'^tools/versus/run: .*{takes}')
+            self.assertIn(option if takes else 'every system is left out', done.stderr)
 
     def test_a_run_that_lost_messages_is_failed_and_has_no_figures(self):
         from report import summarize, to_markdown  # of tools/versus

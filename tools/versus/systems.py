@@ -29,7 +29,7 @@ class Row:
 
 
 def _version(program, pattern):
-    said = subprocess.run([program, '--version'], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([program, '--version'], capture_output=True, text=True, check=False).stdout
     match = re.search(pattern, said)
     return match[1] if match else said.strip()
 

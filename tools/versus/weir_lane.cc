@@ -171,7 +171,7 @@ class lane_consumer final : public consumer_link, private lane_call {
     came_ = true;
     read_delivered(bytes, *share_, batch_);
     share_->tell();
-    if (batch_.messages != 0) {
+    if (!batch_.seqs.empty()) {
       unacked_.insert(unacked_.end(), batch_.seqs.begin(), batch_.seqs.end());
       used_bytes_ += bytes.size();
     }

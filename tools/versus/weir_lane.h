@@ -1,5 +1,4 @@
-// weir's fast lane, weir.v1.Broker: Publish with many records a frame, and Consume, over gRPC's own client with frames
-// made and read by hand.
+// weir's fast lane, weir.v1.Broker: Publish with many records a frame, and Consume, over our own HTTP/2 connection.
 #pragma once
 
 #include "tools/versus/worker.h"

@@ -99,7 +99,7 @@ class unary_consumer final : public consumer_link, private call_sink {
     read_delivered(answer.response, *share_, batch_);
     share_->tell();
     if (!share_->over()) send(fetch_path, fetch_, of_fetch);
-    if (batch_.messages == 0) return;
+    if (batch_.seqs.empty()) return;
     std::string request = names_;
     put_numbers_field(3, batch_.seqs, request);
     send(ack_path, request, of_ack);

@@ -46,7 +46,6 @@ void read_delivered(byte_span bytes, consume_share& share, delivered_batch& out)
   uint64_t at_ns = now_ns();
   out.success = false;
   out.confirmed = 0;
-  out.messages = 0;
   out.seqs.clear();
   field_reader fields(bytes);
   for (wire_field field; fields.next(field);) {
@@ -62,7 +61,6 @@ void read_delivered(byte_span bytes, consume_share& share, delivered_batch& out)
         break;
       case messages_field:
         out.seqs.push_back(read_message(field.bytes, share, at_ns));
-        ++out.messages;
         break;
       case damaged_field:
         stop_bench("the server says that it lost messages");

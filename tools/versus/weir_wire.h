@@ -17,7 +17,6 @@ struct delivered_batch {
   bool success = false;
   std::string result_code;
   std::string message;
-  uint64_t messages = 0;
   uint64_t confirmed = 0;      // ConsumeBatch only
   std::vector<uint64_t> seqs;  // of the messages; kept as a buffer between calls
 };
