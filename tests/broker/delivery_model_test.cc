@@ -1,4 +1,4 @@
-// All of delivery and retention beside the naive model (issue B, must hold 1). WEIR_SEED replays one seed.
+// All of a shard beside the naive model (issue A, must hold 5; issue B, must hold 1). WEIR_SEED replays one seed.
 #include <doctest/doctest.h>
 
 #include <cstdio>
@@ -22,7 +22,7 @@ std::string disagreement(uint64_t seed, int steps) {
   return {};
 }
 
-// Some runs are long: 100,000 operations (issue A, must hold 5).
+// Some runs are long: 100,000 operations.
 int steps_of(uint64_t seed) {
   if (!long_tests()) return 5'000;
   return seed <= 50 ? 100'000 : 10'000;
