@@ -1,10 +1,6 @@
 #include "tools/load/h2_connection.h"
 
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +9,7 @@
 
 #include "storage/check.h"
 #include "tools/load/bench_report.h"
+#include "tools/load/tcp_connect.h"
 
 namespace weir {
 namespace {
@@ -30,50 +27,14 @@ constexpr size_t frame_payload_max = 16384;
 constexpr size_t input_bytes = 256u << 10;
 constexpr size_t input_bytes_min = 2 * (frame_payload_max + frame_header_bytes);
 constexpr uint32_t receive_window = 16u << 20;
-constexpr int silence_s_max = 60;
 
 uint32_t get_u32(const uint8_t* at) {
   return static_cast<uint32_t>(at[0]) << 24 | static_cast<uint32_t>(at[1]) << 16 | static_cast<uint32_t>(at[2]) << 8 |
          at[3];
 }
 
-// A negative number if it cannot; errno says why.
-int connect_to(const addrinfo& peer) {
-  int made = ::socket(peer.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (made < 0) return made;
-  if (::connect(made, peer.ai_addr, peer.ai_addrlen) != 0) {
-    int why = errno;
-    ::close(made);
-    errno = why;
-    return -1;
-  }
-  int on = 1;
-  timeval limit{silence_s_max, 0};
-  (void)::setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  (void)::setsockopt(made, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  return made;
-}
-
-result<int> connect_to(const std::string& target) {
-  size_t colon = target.rfind(':');
-  if (colon == std::string::npos) return fail(errc::invalid_argument, "not HOST:PORT: " + target);
-  std::string host = target.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  addrinfo wanted{};
-  wanted.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  int failed = ::getaddrinfo(host.c_str(), target.c_str() + colon + 1, &wanted, &found);
-  if (failed != 0) return fail(errc::unavailable, "cannot connect to " + target + ": " + ::gai_strerror(failed));
-  int made = -1;
-  for (const addrinfo* each = found; each != nullptr && made < 0; each = each->ai_next) made = connect_to(*each);
-  std::string why = made < 0 ? std::strerror(errno) : "";
-  ::freeaddrinfo(found);
-  if (made < 0) return fail(errc::unavailable, "cannot connect to " + target + ": " + why);
-  return made;
-}
-
 int connect_or_stop(const std::string& target) {
-  result<int> made = connect_to(target);
+  result<int> made = connect_tcp(target);
   if (!made) stop_bench(made.err().message);
   return *made;
 }
@@ -89,7 +50,7 @@ void call_sink::broken(const std::string& why) {
 }
 
 result<std::unique_ptr<h2_connection>> h2_connection::connect(const std::string& target) {
-  result<int> made = connect_to(target);
+  result<int> made = connect_tcp(target);
   if (!made) return made.err();
   return std::unique_ptr<h2_connection>(new h2_connection(target, *made, calls_max_usual));
 }
