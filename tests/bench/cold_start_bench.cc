@@ -19,6 +19,7 @@
 #include <fstream>
 #include <optional>
 
+#include "net/system_clock.h"
 #include "storage/posix_disk.h"
 #include "storage/store.h"
 #include "tests/sim/inline_lane.h"
@@ -39,12 +40,6 @@ struct settings {
   bool json = false;
   std::string data_root = std::filesystem::temp_directory_path().string();
   std::string directory;
-};
-
-class real_clock final : public clock_port {
- public:
-  mono_ns mono() override { return mono_ns(std::chrono::steady_clock::now().time_since_epoch().count()); }
-  wall_ms wall() override { return wall_ms(mono().raw() / 1'000'000); }
 };
 
 // Remembers which logs there are.
@@ -108,7 +103,7 @@ struct opened_store {
   posix_disk where;
   inline_lane lane;
   pool_lane pool;
-  real_clock clock;
+  system_clock clock;
   log_list client;
   std::unique_ptr<store> it;
 

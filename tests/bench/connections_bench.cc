@@ -5,7 +5,6 @@
 #include <grpcpp/server.h>
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <cstdio>
@@ -14,7 +13,7 @@
 #include <thread>
 
 #include "net/rpc_server.h"
-#include "tests/bench/server_process.h"
+#include "tests/bench/server_options.h"
 #include "tools/load/bench_report.h"
 #include "tools/load/h2_connection.h"
 
@@ -138,13 +137,9 @@ void allow_descriptors() {
 
 int main_of_bench(int argc, char** argv) {
   settings chosen;
-  chosen.server.data_root = std::filesystem::temp_directory_path().string();
-  std::vector<std::string> more_arguments;
   std::string ignored;
   CLI::App app("Memory of an idle connection, beyond gRPC's own.");
-  app.add_option("--server", chosen.server.program, "the weir-server to start")->capture_default_str();
-  app.add_option("--server-arg", more_arguments, "one argument more for it")->allow_extra_args(false);
-  app.add_option("--data-root", chosen.server.data_root, "folder for its data directory")->capture_default_str();
+  add_server_options(app, chosen.server);
   app.add_option("--connections", chosen.connections, "connections")
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();
@@ -153,7 +148,6 @@ int main_of_bench(int argc, char** argv) {
   app.add_flag("--json", chosen.json, "one JSON object instead of text");
   CLI11_PARSE(app, argc, argv);
   if (chosen.bare) return run_bare();
-  chosen.server.arguments.insert(chosen.server.arguments.end(), more_arguments.begin(), more_arguments.end());
   allow_descriptors();
   const nlohmann::json report = measure(chosen);
   if (chosen.json) {

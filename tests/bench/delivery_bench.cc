@@ -5,14 +5,12 @@
 // rounds' ratios. The client on either side is one worker that overlaps acknowledging with taking: libnats sends
 // acknowledgements that nobody answers, the worker of weir sends the AckMany of a batch together with the next Fetch.
 // A round ends when the last acknowledgement counts, which with weir means: is on disk.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "tests/bench/nats_broker.h"
-#include "tests/bench/server_process.h"
+#include "tests/bench/server_options.h"
 #include "tests/bench/weir_consumer.h"
 #include "tools/load/bench_report.h"
 
@@ -113,13 +111,9 @@ void print(const settings& chosen, const nlohmann::json& report) {
 
 int main_of_bench(int argc, char** argv) {
   settings chosen;
-  chosen.server.data_root = std::filesystem::temp_directory_path().string();
-  std::vector<std::string> more_arguments;
   CLI::App app("Taking and acknowledging a backlog: weir's unary Fetch and Subscribe against a nats-server.");
-  app.add_option("--server", chosen.server.program, "the weir-server to start")->capture_default_str();
-  app.add_option("--server-arg", more_arguments, "one argument more for it")->allow_extra_args(false);
+  add_server_options(app, chosen.server);
   app.add_option("--nats-server", chosen.nats.program, "the nats-server to start")->capture_default_str();
-  app.add_option("--data-root", chosen.server.data_root, "folder for the data directories")->capture_default_str();
   app.add_option("--server-cpu", chosen.server.cpu, "the only processor a server may use; default: any");
   app.add_option("--client-cpu", chosen.client_cpu, "the only processor of this client; default: any");
   app.add_option("--messages", chosen.messages, "the backlog")->check(CLI::Range(1, 1'000'000))->capture_default_str();
@@ -129,7 +123,6 @@ int main_of_bench(int argc, char** argv) {
   app.add_flag("--fetch-only", chosen.fetch_only, "without Subscribe");
   app.add_flag("--json", chosen.json, "one JSON object instead of a table");
   CLI11_PARSE(app, argc, argv);
-  chosen.server.arguments.insert(chosen.server.arguments.end(), more_arguments.begin(), more_arguments.end());
   chosen.nats.data_root = chosen.server.data_root;
   chosen.nats.cpu = chosen.server.cpu;
   if (chosen.client_cpu) pin_this_process(*chosen.client_cpu);

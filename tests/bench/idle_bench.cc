@@ -1,15 +1,13 @@
 // bench_idle: what a broker costs that has nothing to do: its share of a core and its resident memory, with a thousand
 // streams of one message each and one idle connection; what each stream takes of that; and how long the broker needs to
 // start with them, after a stop and after a kill.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "tests/bench/load_client.h"
-#include "tests/bench/server_process.h"
+#include "tests/bench/server_options.h"
 #include "tests/bench/stream_requests.h"
 #include "tools/load/bench_report.h"
 
@@ -69,18 +67,13 @@ nlohmann::json measure(const settings& chosen) {
 
 int main_of_bench(int argc, char** argv) {
   settings chosen;
-  chosen.server.data_root = std::filesystem::temp_directory_path().string();
-  std::vector<std::string> more_arguments;
   CLI::App app("An idle broker with many streams: processor share and resident memory.");
-  app.add_option("--server", chosen.server.program, "the weir-server to start")->capture_default_str();
-  app.add_option("--server-arg", more_arguments, "one argument more for it")->allow_extra_args(false);
-  app.add_option("--data-root", chosen.server.data_root, "folder for its data directory")->capture_default_str();
+  add_server_options(app, chosen.server);
   app.add_option("--streams", chosen.streams, "streams")->check(CLI::Range(1, 100000))->capture_default_str();
   app.add_option("--settle", chosen.settle_s, "seconds before measuring")->check(CLI::Range(0, 3600));
   app.add_option("--idle", chosen.idle_s, "seconds measured")->check(CLI::Range(1, 3600))->capture_default_str();
   app.add_flag("--json", chosen.json, "one JSON object instead of text");
   CLI11_PARSE(app, argc, argv);
-  chosen.server.arguments.insert(chosen.server.arguments.end(), more_arguments.begin(), more_arguments.end());
   nlohmann::json report = measure(chosen);
   if (chosen.json) {
     std::printf("%s\n", report.dump().c_str());

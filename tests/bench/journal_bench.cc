@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "net/system_clock.h"
 #include "storage/journal.h"
 #include "storage/posix_disk.h"
 #include "storage/record.h"
@@ -24,15 +25,6 @@ namespace {
 
 constexpr size_t payload_bytes = 128;
 constexpr size_t records_per_turn = 64;
-
-class real_clock final : public clock_port {
- public:
-  mono_ns mono() override { return mono_ns(std::chrono::steady_clock::now().time_since_epoch().count()); }
-  wall_ms wall() override {
-    auto now = std::chrono::system_clock::now().time_since_epoch();
-    return wall_ms(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-  }
-};
 
 struct no_visitor final : journal_visitor {
   result<void> on_entry(const journal_entry&) override { return ok(); }
@@ -136,7 +128,7 @@ double plain_loop(disk& where, uint64_t bytes) {
 }
 
 rate journal_on_disk(disk& where, uint64_t bytes, const std::string& dir) {
-  real_clock clock;
+  system_clock clock;
   no_visitor nothing;
   thread_lane lane;
   journal_config config;
@@ -153,7 +145,7 @@ rate journal_on_disk(disk& where, uint64_t bytes, const std::string& dir) {
 }
 
 rate journal_in_memory(uint64_t bytes) {
-  real_clock clock;
+  system_clock clock;
   no_visitor nothing;
   inline_lane lane;
   null_disk where;

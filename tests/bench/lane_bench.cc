@@ -6,44 +6,24 @@
 //   shards    a server with two shards, eight streams, half of them on each. On a small machine, which the client
 //             shares, the rate says little: what counts is the server's processor time a message. Two shards have 1.7
 //             times the capacity of one if a message costs at most 1/0.85 of what it costs there.
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "broker/shard.h"
 #include "tests/bench/lane_load.h"
-#include "tests/bench/server_process.h"
+#include "tests/bench/many_options.h"
+#include "tests/bench/server_options.h"
 #include "tests/bench/stream_requests.h"
 #include "tools/load/bench_report.h"
 
 namespace weir {
 namespace {
 
-constexpr double rate_goal = 0.7;
 constexpr double capacity_goal = 1.7;
 
-struct settings {
+struct settings : many_options {
   server_settings server{"build/bin/weir-server", {}, "", std::nullopt};
-  std::string only;
-  uint64_t messages = 2'000'000;
-  unsigned rounds = 5;
-  size_t records = 256;
-  size_t payload_bytes = 128;
-  unsigned streams = 1000;
-  uint64_t subjects = 1'000'000;
-  bool json = false;
 };
-
-void numbered_subject(uint64_t number, std::string& subject) {
-  subject = "fleet.0000000.position";
-  for (size_t at = subject.find('.', 6); number != 0; number /= 10)
-    subject[--at] = static_cast<char>('0' + number % 10);
-}
-
-void one_subject(uint64_t, std::string& subject) {
-  numbered_subject(0, subject);
-}
 
 lane_load::settings load_of(const settings& chosen, unsigned connections) {
   lane_load::settings all;
@@ -118,10 +98,7 @@ nlohmann::json compare_subjects(const settings& chosen) {
   wanted.stream = [](unsigned, uint64_t) { return std::string("many"); };
   wanted.subject = numbered_subject;
   lane_load(server.listen(), wanted).publish(chosen.subjects);
-  wanted.subject = [state = uint64_t{1}, count = chosen.subjects](uint64_t, std::string& to) mutable {
-    state = state * 6364136223846793005ull + 1442695040888963407ull;
-    numbered_subject((state >> 33) % count, to);
-  };
+  wanted.subject = random_subject(chosen.subjects);
   lane_load many(server.listen(), wanted);
   return compare(chosen, side{server, one, {}, {}}, side{server, many, {}, {}});
 }
@@ -163,7 +140,7 @@ void print(const settings& chosen, const nlohmann::json& report) {
     const bool streams = std::string(what) == "streams";
     std::printf("fast lane, %llu %s against one: %.2f of the rate (goal >= %.2f), %.2f by the server's CPU\n",
                 static_cast<unsigned long long>(streams ? chosen.streams : chosen.subjects), what,
-                row["ratio"].get<double>(), rate_goal, row["cpu_ratio"].get<double>());
+                row["ratio"].get<double>(), many_ratio_goal, row["cpu_ratio"].get<double>());
   }
   if (!report.contains("shards")) return;
   print_row("shards", report["shards"]);
@@ -173,22 +150,10 @@ void print(const settings& chosen, const nlohmann::json& report) {
 
 int main_of_bench(int argc, char** argv) {
   settings chosen;
-  chosen.server.data_root = std::filesystem::temp_directory_path().string();
-  std::vector<std::string> more_arguments;
   CLI::App app("The fast lane with many streams, many subjects, two shards, against one.");
-  app.add_option("--server", chosen.server.program, "the weir-server to start")->capture_default_str();
-  app.add_option("--server-arg", more_arguments, "one argument more for it")->allow_extra_args(false);
-  app.add_option("--data-root", chosen.server.data_root, "folder for its data directory")->capture_default_str();
-  app.add_option("--only", chosen.only, "one of the cases")->check(CLI::IsMember({"streams", "subjects", "shards"}));
-  app.add_option("--messages", chosen.messages, "of one round")->check(CLI::Range(1'000, 100'000'000));
-  app.add_option("--rounds", chosen.rounds, "rounds of each")->check(CLI::Range(1, 100))->capture_default_str();
-  app.add_option("--frame", chosen.records, "messages a frame")->check(CLI::Range(1, 10'000))->capture_default_str();
-  app.add_option("--size", chosen.payload_bytes, "payload bytes")->check(CLI::Range(0, 16000))->capture_default_str();
-  app.add_option("--streams", chosen.streams, "streams")->check(CLI::Range(2, 100'000))->capture_default_str();
-  app.add_option("--subjects", chosen.subjects, "subjects")->check(CLI::Range(1'000, 9'999'999));
-  app.add_flag("--json", chosen.json, "one JSON object instead of text");
+  add_server_options(app, chosen.server);
+  add_many_options(app, chosen, {"streams", "subjects", "shards"});
   CLI11_PARSE(app, argc, argv);
-  chosen.server.arguments.insert(chosen.server.arguments.end(), more_arguments.begin(), more_arguments.end());
   const wait_meter neighbours;
   nlohmann::json report = nlohmann::json::object();
   const auto wants = [&](const char* what) { return chosen.only.empty() || chosen.only == what; };

@@ -4,15 +4,15 @@
 
 #include <chrono>
 
-#include "storage/codec.h"
 #include "tools/load/bench_report.h"
+#include "tools/load/wire.h"
 
 namespace weir {
 namespace {
 
 constexpr const char* publish_path = "/weir.v1.Broker/Publish";
-// Tags of protobuf's wire format: PublishBatch and its records.
-constexpr uint8_t stream_tag = 0x0a, frame_tag = 0x10, messages_tag = 0x22, subject_tag = 0x12, payload_tag = 0x2a;
+// Field numbers of PublishBatch and PublishRecord.
+constexpr uint32_t stream_field = 1, frame_field = 2, messages_field = 4, subject_field = 2, payload_field = 5;
 constexpr uint8_t success_tag = 0x08;  // PublishBatchAck.success, the first field of an answer
 constexpr size_t unsent_bytes_max = 256u << 10;
 constexpr int silence_ms_max = 60'000;
@@ -31,19 +31,14 @@ lane_load::lane_load(const std::string& target, settings wanted) : settings_(std
 
 void lane_load::make_records() {
   settings_.subject(0, subject_);
-  byte_writer to(records_);
   std::string record;
   const std::string payload(settings_.payload_bytes, 'p');
   for (size_t n = 0; n < settings_.records; ++n) {
     record.clear();
-    byte_writer fields(record);
-    fields.u8(subject_tag);
-    fields.counted(subject_);
+    put_text_field(subject_field, subject_, record);
     const size_t subject_ends = record.size();
-    fields.u8(payload_tag);
-    fields.counted(payload);
-    to.u8(messages_tag);
-    to.counted(record);
+    put_text_field(payload_field, payload, record);
+    put_text_field(messages_field, record, records_);
     subjects_.push_back(records_.size() - record.size() + subject_ends - subject_.size());
   }
 }
@@ -54,15 +49,12 @@ void lane_load::send_frame(link& to, unsigned number) {
     records_.replace(at, subject_.size(), subject_);
   }
   frame_.clear();
-  byte_writer head(frame_);
   std::string stream = settings_.stream(number, to.sent);
   if (stream != to.stream) {
-    head.u8(stream_tag);
-    head.counted(stream);
+    put_text_field(stream_field, stream, frame_);
     to.stream = std::move(stream);
   }
-  head.u8(frame_tag);
-  head.varint(++to.sent);
+  put_number_field(frame_field, ++to.sent, frame_);
   frame_ += records_;
   to.connection->send(to.call, as_bytes(frame_));
 }

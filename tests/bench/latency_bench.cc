@@ -5,14 +5,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "tests/bench/load_client.h"
-#include "tests/bench/server_process.h"
+#include "tests/bench/server_options.h"
 #include "tests/bench/stream_requests.h"
 #include "tools/load/bench_report.h"
 
@@ -121,12 +119,8 @@ void print_row(const char* name, const nlohmann::json& row) {
 
 int main_of_bench(int argc, char** argv) {
   settings chosen;
-  chosen.server.data_root = std::filesystem::temp_directory_path().string();
-  std::vector<std::string> more_arguments;
   CLI::App app("One publisher, one call in flight: Publish at fsync level against an empty RPC and one fdatasync.");
-  app.add_option("--server", chosen.server.program, "the weir-server to start")->capture_default_str();
-  app.add_option("--server-arg", more_arguments, "one argument more for it")->allow_extra_args(false);
-  app.add_option("--data-root", chosen.server.data_root, "folder for its data directory")->capture_default_str();
+  add_server_options(app, chosen.server);
   app.add_option("--server-cpu", chosen.server.cpu, "the only processor it may use; default: any");
   app.add_option("--client-cpu", chosen.client_cpu, "the processor of this client")->capture_default_str();
   app.add_option("--rounds", chosen.rounds, "rounds of each")->check(CLI::Range(1, 1000))->capture_default_str();
@@ -134,7 +128,6 @@ int main_of_bench(int argc, char** argv) {
   app.add_option("--size", chosen.payload_bytes, "payload bytes")->check(CLI::Range(0, 16000))->capture_default_str();
   app.add_flag("--json", chosen.json, "one JSON object instead of a table");
   CLI11_PARSE(app, argc, argv);
-  chosen.server.arguments.insert(chosen.server.arguments.end(), more_arguments.begin(), more_arguments.end());
   pin_this_process(chosen.client_cpu);
   nlohmann::json report = measure(chosen);
   if (chosen.json) {

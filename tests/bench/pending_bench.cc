@@ -5,14 +5,12 @@
 // which is therefore not counted either. Each of the others is one measurement.
 //
 // And for how long such a consumer stops the others of its shard (pending_stalls.h).
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "tests/bench/pending_stalls.h"
-#include "tests/bench/server_process.h"
+#include "tests/bench/server_options.h"
 #include "tests/bench/weir_consumer.h"
 #include "tools/load/bench_report.h"
 
@@ -80,12 +78,8 @@ void print_stalls(const nlohmann::json& all) {
 
 int main_of_bench(int argc, char** argv) {
   settings chosen;
-  chosen.server.data_root = std::filesystem::temp_directory_path().string();
-  std::vector<std::string> more_arguments;
   CLI::App app("Memory of a message that is delivered and not acknowledged.");
-  app.add_option("--server", chosen.server.program, "the weir-server to start")->capture_default_str();
-  app.add_option("--server-arg", more_arguments, "one argument more for it")->allow_extra_args(false);
-  app.add_option("--data-root", chosen.server.data_root, "folder for its data directory")->capture_default_str();
+  add_server_options(app, chosen.server);
   app.add_option("--messages", chosen.messages, "pending of each consumer")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
@@ -96,7 +90,6 @@ int main_of_bench(int argc, char** argv) {
   app.add_option("--size", chosen.payload_bytes, "payload bytes")->check(CLI::Range(0, 16000))->capture_default_str();
   app.add_flag("--json", chosen.json, "one JSON object instead of text");
   CLI11_PARSE(app, argc, argv);
-  chosen.server.arguments.insert(chosen.server.arguments.end(), more_arguments.begin(), more_arguments.end());
   nlohmann::json report = measure(chosen);
   report["stalls"] = stalls(chosen.messages);
   if (chosen.json) {

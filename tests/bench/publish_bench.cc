@@ -4,13 +4,11 @@
 //
 // The server may use one processor only, and this client another: what is measured is the server's capacity, and the
 // commit thread's part of the work counts.
-#include <CLI/CLI.hpp>
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "tests/bench/load_client.h"
-#include "tests/bench/server_process.h"
+#include "tests/bench/server_options.h"
 #include "tests/bench/server_profile.h"
 #include "tests/bench/stream_requests.h"
 #include "tools/load/bench_report.h"
@@ -172,12 +170,8 @@ void run(const settings& chosen) {
 
 int main_of_bench(int argc, char** argv) {
   settings chosen;
-  chosen.server.data_root = std::filesystem::temp_directory_path().string();
-  std::vector<std::string> more_arguments;
   CLI::App app("Unary Publish against an RPC that does nothing, one reactor, many calls in flight.");
-  app.add_option("--server", chosen.server.program, "the weir-server to start")->capture_default_str();
-  app.add_option("--server-arg", more_arguments, "one argument more for it")->allow_extra_args(false);
-  app.add_option("--data-root", chosen.server.data_root, "folder for its data directory")->capture_default_str();
+  add_server_options(app, chosen.server);
   app.add_option("--server-cpu", chosen.server.cpu, "the only processor it may use")->capture_default_str();
   app.add_option("--client-cpu", chosen.client_cpu, "the processor of this client")->capture_default_str();
   app.add_option("--connections", chosen.connections, "connections")->check(CLI::Range(1, 1000))->capture_default_str();
@@ -189,7 +183,6 @@ int main_of_bench(int argc, char** argv) {
   app.add_flag("--profile", chosen.profile, "sample the server with perf during Publish");
   app.add_flag("--json", chosen.json, "one JSON object instead of tables");
   CLI11_PARSE(app, argc, argv);
-  chosen.server.arguments.insert(chosen.server.arguments.end(), more_arguments.begin(), more_arguments.end());
   pin_this_process(chosen.client_cpu);
   run(chosen);
   return 0;

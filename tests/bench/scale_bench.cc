@@ -9,30 +9,21 @@
 // messages are in block files.
 #include <malloc.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "tests/bench/many_options.h"
 #include "tests/bench/shard_under_load.h"
 #include "tools/load/bench_report.h"
 
 namespace weir {
 namespace {
 
-constexpr double ratio_goal = 0.7;
 constexpr double bytes_goal = 150;
 
-struct settings {
-  std::string only;
-  std::string data_root;
-  uint64_t messages = 1'500'000;
-  unsigned rounds = 5;
-  size_t records = 256;
-  size_t payload_bytes = 128;
-  unsigned streams = 1000;
-  uint64_t subjects = 1'000'000;
-  bool json = false;
+struct settings : many_options {
+  std::string data_root = std::filesystem::temp_directory_path().string();
 };
 
 // A directory below the root, removed at the end.
@@ -58,16 +49,6 @@ shard_under_load::work work_of(const settings& chosen) {
   all.records = chosen.records;
   all.payload_bytes = chosen.payload_bytes;
   return all;
-}
-
-void write_subject(uint64_t number, std::string& subject) {
-  subject = "fleet.0000000.position";
-  for (size_t at = subject.find('.', 6); number != 0; number /= 10)
-    subject[--at] = static_cast<char>('0' + number % 10);
-}
-
-void one_subject(uint64_t, std::string& subject) {
-  write_subject(0, subject);
 }
 
 struct compared {
@@ -144,13 +125,9 @@ nlohmann::json compare_subjects(const settings& chosen) {
   base.stream = [&](uint64_t) -> const std::string& { return name.front(); };
   shard_under_load::work fresh = base;
   fresh.messages = chosen.subjects;
-  fresh.subject = [](uint64_t message, std::string& to) { write_subject(message, to); };
+  fresh.subject = numbered_subject;
   shard_under_load::work known = base;
-  uint64_t state = 1;
-  known.subject = [&](uint64_t, std::string& to) {
-    state = state * 6364136223846793005ull + 1442695040888963407ull;
-    write_subject((state >> 33) % chosen.subjects, to);
-  };
+  known.subject = random_subject(chosen.subjects);
   one.publish(base);
   shard_under_load::work same_count = base;
   same_count.messages = chosen.subjects;
@@ -181,7 +158,7 @@ double subject_bytes(const settings& chosen) {
       shard_under_load one(directory);
       make_streams(one, 1);
       fill.subject = one_subject;
-      if (many) fill.subject = [](uint64_t message, std::string& to) { write_subject(message, to); };
+      if (many) fill.subject = numbered_subject;
       one.publish(fill);
       one.stop();
     }
@@ -202,7 +179,7 @@ void print_row(const char* what, const nlohmann::json& row) {
 
 void print_ratio(const std::string& what, const nlohmann::json& row) {
   std::printf("%s: %.2f of the rate, %.2f by processor time (goal >= %.2f)\n", what.c_str(), row["ratio"].get<double>(),
-              row["cpu_ratio"].get<double>(), ratio_goal);
+              row["cpu_ratio"].get<double>(), many_ratio_goal);
 }
 
 void print(const settings& chosen, const nlohmann::json& report) {
@@ -220,17 +197,9 @@ void print(const settings& chosen, const nlohmann::json& report) {
 
 int main_of_bench(int argc, char** argv) {
   settings chosen;
-  chosen.data_root = std::filesystem::temp_directory_path().string();
   CLI::App app("A shard with many streams, and with many subjects, against one with one.");
-  app.add_option("--only", chosen.only, "streams or subjects")->check(CLI::IsMember({"streams", "subjects"}));
   app.add_option("--data-root", chosen.data_root, "folder for the data directories")->capture_default_str();
-  app.add_option("--messages", chosen.messages, "of one round")->check(CLI::Range(1'000, 100'000'000));
-  app.add_option("--rounds", chosen.rounds, "rounds of each")->check(CLI::Range(1, 100))->capture_default_str();
-  app.add_option("--frame", chosen.records, "messages a frame")->check(CLI::Range(1, 10'000))->capture_default_str();
-  app.add_option("--size", chosen.payload_bytes, "payload bytes")->check(CLI::Range(0, 16000))->capture_default_str();
-  app.add_option("--streams", chosen.streams, "streams")->check(CLI::Range(2, 100'000))->capture_default_str();
-  app.add_option("--subjects", chosen.subjects, "subjects")->check(CLI::Range(1'000, 9'999'999));
-  app.add_flag("--json", chosen.json, "one JSON object instead of text");
+  add_many_options(app, chosen, {"streams", "subjects"});
   CLI11_PARSE(app, argc, argv);
   const wait_meter neighbours;
   nlohmann::json report = nlohmann::json::object();

@@ -1,13 +1,10 @@
 #include "tests/bench/server_process.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +17,7 @@
 #include <thread>
 
 #include "tools/load/bench_report.h"
+#include "tools/load/tcp_connect.h"
 
 namespace weir {
 namespace {
@@ -58,20 +56,14 @@ std::string word_after(const std::string& line, const std::string& key) {
 }
 
 std::string http_get(const std::string& address, const std::string& path) {
-  size_t colon = address.rfind(':');
-  sockaddr_in peer{};
-  peer.sin_family = AF_INET;
-  ::inet_pton(AF_INET, address.substr(0, colon).c_str(), &peer.sin_addr);
-  peer.sin_port = htons(static_cast<uint16_t>(std::stoi(address.substr(colon + 1))));
-  int made = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   std::string answer;
-  if (::connect(made, reinterpret_cast<const sockaddr*>(&peer), sizeof peer) == 0) {
-    std::string request = "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n";
-    (void)!::write(made, request.data(), request.size());
-    char part[4096];
-    for (ssize_t n = 0; (n = ::read(made, part, sizeof part)) > 0;) answer.append(part, static_cast<size_t>(n));
-  }
-  ::close(made);
+  const result<int> made = connect_tcp(address);
+  if (!made) return answer;
+  std::string request = "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n";
+  (void)!::write(*made, request.data(), request.size());
+  char part[4096];
+  for (ssize_t n = 0; (n = ::read(*made, part, sizeof part)) > 0;) answer.append(part, static_cast<size_t>(n));
+  ::close(*made);
   return answer;
 }
 

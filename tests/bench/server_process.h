@@ -29,8 +29,6 @@ class server_process {
   server_process(const server_process&) = delete;
 
   const std::string& listen() const { return listen_; }
-  const std::string& admin() const { return admin_; }
-  const std::string& data() const { return data_; }
   pid_t pid() const { return pid_; }
 
   // Stops it and starts it again on its data; with `kill`, by SIGKILL. Returns the seconds from the start until it was

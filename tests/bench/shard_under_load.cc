@@ -79,15 +79,6 @@ void worker_lane::serve() {
   }
 }
 
-mono_ns real_clock::mono() {
-  return mono_ns(std::chrono::steady_clock::now().time_since_epoch().count());
-}
-
-wall_ms real_clock::wall() {
-  auto now = std::chrono::system_clock::now().time_since_epoch();
-  return wall_ms(std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
-
 shard_under_load::shard_under_load(const std::string& directory) : where_(directory) {
   auto made = where_.make_dir("");
   if (!made) stop_bench(made.err().message);

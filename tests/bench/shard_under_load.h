@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "broker/shard.h"
+#include "net/system_clock.h"
 #include "storage/posix_disk.h"
 #include "tests/sim/manual_timers.h"
 
@@ -51,19 +52,12 @@ class worker_lane final : public lane {
   std::vector<std::thread> threads_;
 };
 
-class real_clock final : public clock_port {
- public:
-  mono_ns mono() override;
-  wall_ms wall() override;
-};
-
 class shard_under_load {
  public:
   explicit shard_under_load(const std::string& directory);
   ~shard_under_load();
   shard_under_load(const shard_under_load&) = delete;
 
-  shard& operator*() { return *shard_; }
   void create_stream(const std::string& name);
 
   // Frames of `records` records each are placed until `messages` were, at most `frames_max` of them not durable at a
@@ -105,7 +99,7 @@ class shard_under_load {
   ended_jobs ended_;
   worker_lane commits_{ended_, 1};
   worker_lane pool_{ended_, 2};
-  real_clock clock_;
+  system_clock clock_;
   manual_timers deadlines_;
   no_events events_;
   gate running_;
