@@ -150,6 +150,18 @@ void call::drop_message() {
   held_bytes_ = 0;
 }
 
+std::unique_ptr<held_message> call::hold_message() {
+  struct held final : held_message {
+    held(grpc::Slice m, size_t s, uint64_t& a) : message(std::move(m)), size(s), all(a) {}
+    ~held() override { all -= size; }
+    grpc::Slice message;
+    size_t size;
+    uint64_t& all;
+  };
+  return std::make_unique<held>(std::exchange(incoming_, {}), std::exchange(held_bytes_, 0),
+                                home_.metrics_.request_bytes);
+}
+
 void call::begin_handling() {
   ++pending_;
   handled_ = true;

@@ -33,6 +33,7 @@ class call final : public rpc_stream {
   void on_gone(std::function<void()> hook) override;
   void stop_reading() override;
   void finish_on_stop() override { finishes_on_stop_ = true; }
+  std::unique_ptr<held_message> hold_message() override;
 
  private:
   template <void (call::*Handler)(bool)>

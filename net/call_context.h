@@ -7,6 +7,7 @@
 
 #include <coroutine>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,12 @@ class call_context {
   ~call_context() = default;
 };
 
+// What keeps the bytes of a message alive.
+class held_message {
+ public:
+  virtual ~held_message() = default;
+};
+
 // A streaming call. At most one read() and one write() under way at a time.
 class rpc_stream : public call_context {
  public:
@@ -60,6 +67,8 @@ class rpc_stream : public call_context {
   };
   // The next request message, valid until the next read(); nullopt when the peer has sent its last, or is gone.
   read_awaiter read() { return read_awaiter{*this, {}}; }
+  // After a read(): its message is valid as long as what this returns, and counts as held by the handler.
+  virtual std::unique_ptr<held_message> hold_message() = 0;
 
   // Resolves a read() under way with nullopt: for a handler that ends while its client may still send.
   virtual void stop_reading() = 0;

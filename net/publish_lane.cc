@@ -6,54 +6,119 @@
 
 namespace weir {
 
+namespace {
+
+// A crossing is placed in one turn of the other reactor.
+constexpr size_t crossing_bytes_max = 128 << 10;
+constexpr size_t spare_max = 16;
+
+}  // namespace
+
 task<result<void>> publish_lane::run() {
   call_.finish_on_stop();
-  gate answering;
-  answering.spawn(answer());
-  auto outcome = co_await take_frames();
-  taken_all_ = true;
-  frame_placed_.wake();
-  co_await answering.close();
+  gate beside;
+  beside.spawn(place_frames());
+  beside.spawn(answer());
+  auto outcome = co_await read_frames();
+  read_all_ = true;
+  frame_read_.wake();
+  co_await beside.close();
+  if (!refused_) co_return std::move(refused_);
   co_return outcome;
 }
 
+// --- reading ---
+
 bool publish_lane::over_limits() const {
-  return unanswered_.size() >= limits_.inflight_frames_max || unanswered_bytes_ >= limits_.inflight_bytes_max;
+  return open_frames_ >= limits_.inflight_frames_max || open_bytes_ >= limits_.inflight_bytes_max;
 }
 
-task<result<void>> publish_lane::take_frames() {
+std::unique_ptr<decoded_batch> publish_lane::take_decoded() {
+  if (spare_.empty()) return std::make_unique<decoded_batch>();
+  auto taken = std::move(spare_.back());
+  spare_.pop_back();
+  return taken;
+}
+
+task<result<void>> publish_lane::read_frames() {
   for (;;) {
     while (over_limits() && !over_) co_await frame_answered_.wait();
+    if (!refused_) co_return ok();
     auto bytes = co_await call_.read();
-    if (!bytes) co_return ok();
-    if (!decode_publish_batch(*bytes, limits_.frame_messages_max, decoded_)) {
+    if (!bytes || !refused_) co_return ok();
+    auto decoded = take_decoded();
+    if (!decode_publish_batch(*bytes, limits_.frame_messages_max, *decoded)) {
       co_return fail(errc::invalid_argument, parse_fault(*bytes, *v1::PublishBatch::descriptor()));
     }
-    if (!decoded_.stream.empty()) stream_ = decoded_.stream;
-    if (stream_.empty()) {
+    const std::string_view named = decoded->stream;
+    if (!named.empty() && (!stream_ || named != *stream_)) stream_ = std::make_shared<const std::string>(named);
+    if (!stream_) {
       co_return fail(errc::invalid_argument, "stream: is empty; the first frame names the stream it goes to");
     }
-    for (publish_request& one : decoded_.records) one.stream = stream_;
-    const shard_place& where = shards_.of(stream_);
-    auto placed = co_await place(where);
-    if (!placed && is_status(placed.err().code)) co_return std::move(placed).err();
-    unanswered_bytes_ += bytes->size();
-    unanswered_.push_back(placed_frame{decoded_.frame, bytes->size(), &where, std::move(placed)});
-    frame_placed_.wake();
+    for (publish_request& one : decoded->records) one.stream = *stream_;
+    ++open_frames_;
+    open_bytes_ += bytes->size();
+    unplaced_.push_back(read_frame{std::move(decoded), call_.hold_message(), stream_, bytes->size(),
+                                   &shards_.of(*stream_), std::nullopt});
+    frame_read_.wake();
   }
 }
 
-task<result<batch_outcome>> publish_lane::place(const shard_place& where) {
-  auto append = [this](shard& there) { return there.place_batch(decoded_.records, decoded_.atomic); };
-  auto placed = co_await shard_map::ask_at(here_, where, append);
-  co_return placed;
+// --- placing ---
+
+task<void> publish_lane::place_frames() {
+  for (;;) {
+    while (unplaced_.empty() && !read_all_) co_await frame_read_.wait();
+    if (unplaced_.empty()) break;
+    take_going();
+    auto append = [this](shard& there) { return place_there(there); };
+    auto placed = co_await shard_map::ask_at(here_, *going_.front().where, append);
+    take_placed();
+    frame_placed_.wake();
+    if (placed) continue;
+    refused_ = std::move(placed);
+    unplaced_.clear();
+    call_.stop_reading();
+    break;
+  }
+  placed_all_ = true;
+  frame_placed_.wake();
+}
+
+// What can go to one shard together.
+void publish_lane::take_going() {
+  size_t bytes = 0;
+  do {
+    bytes += unplaced_.front().bytes;
+    going_.push_back(std::move(unplaced_.front()));
+    unplaced_.pop_front();
+  } while (!unplaced_.empty() && unplaced_.front().where == going_.front().where && bytes < crossing_bytes_max);
+}
+
+// An error ends the call; what comes after it is not tried.
+task<result<void>> publish_lane::place_there(shard& there) {
+  for (read_frame& one : going_) {
+    auto placed = co_await there.place_batch(one.decoded->records, one.decoded->atomic);
+    if (!placed && is_status(placed.err().code)) co_return std::move(placed).err();
+    one.outcome.emplace(std::move(placed));
+  }
+  co_return ok();
+}
+
+void publish_lane::take_placed() {
+  for (read_frame& one : going_) {
+    if (!one.outcome) break;
+    unanswered_.push_back(placed_frame{one.decoded->frame, one.bytes, one.where, std::move(*one.outcome)});
+    if (spare_.size() < spare_max) spare_.push_back(std::move(one.decoded));
+  }
+  going_.clear();
 }
 
 // --- answers ---
 
 task<void> publish_lane::answer() {
   for (;;) {
-    while (unanswered_.empty() && !taken_all_) co_await frame_placed_.wait();
+    while (unanswered_.empty() && !placed_all_) co_await frame_placed_.wait();
     if (unanswered_.empty()) break;
     co_await await_oldest();
     const bool taken = co_await write_answers();
@@ -93,7 +158,8 @@ task<bool> publish_lane::write_answers() {
     const bool more = unanswered_.size() > 1 && is_safe(unanswered_[1]);
     const bool taken = co_await call_.write(answer, more);
     if (!taken) co_return false;
-    unanswered_bytes_ -= unanswered_.front().bytes;
+    --open_frames_;
+    open_bytes_ -= unanswered_.front().bytes;
     unanswered_.pop_front();
   }
   co_return true;

@@ -1,13 +1,17 @@
-// publish_lane: one call of weir.v1.Broker.Publish. Frames are placed in the order they come, each when the one before
-// is placed, and answered in that order when they are safe; meanwhile the next ones are read.
+// publish_lane: one call of weir.v1.Broker.Publish. Frames are read, placed in the order they came, and answered in
+// that order when they are safe: three coroutines side by side. What was read while the ones before were on their way
+// to another core goes there together: on a busy call a crossing carries many frames.
 //
 // Lives in the handler's coroutine, on the call's reactor. What a frame holds is copied into the log when it is placed;
-// until its answer is written it counts against the limits, and over them nothing more is read: a client that sends
-// without reading is held back by HTTP/2.
+// from when it is read until its answer is written it counts against the limits, and over them nothing more is read: a
+// client that sends without reading is held back by HTTP/2.
 #pragma once
 
 #include <deque>
+#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "net/publish_wire.h"
 #include "net/shard_map.h"
@@ -26,6 +30,14 @@ class publish_lane {
   task<result<void>> run();
 
  private:
+  struct read_frame {
+    std::unique_ptr<decoded_batch> decoded;  // points into the message, and to the name
+    std::unique_ptr<held_message> message;
+    std::shared_ptr<const std::string> stream;
+    size_t bytes = 0;
+    const shard_place* where = nullptr;
+    std::optional<result<batch_outcome>> outcome;  // once it was tried
+  };
   struct placed_frame {
     uint64_t frame = 0;
     size_t bytes = 0;
@@ -33,9 +45,16 @@ class publish_lane {
     result<batch_outcome> outcome;
   };
 
-  task<result<void>> take_frames();
-  task<result<batch_outcome>> place(const shard_place& where);
+  // Until the last, or an error in what was sent.
+  task<result<void>> read_frames();
+  std::unique_ptr<decoded_batch> take_decoded();
   bool over_limits() const;
+
+  task<void> place_frames();
+  void take_going();
+  // On the shard's reactor.
+  task<result<void>> place_there(shard& there);
+  void take_placed();
 
   task<void> answer();
   // Waits until the oldest frame is safe, or fails.
@@ -49,13 +68,19 @@ class publish_lane {
   const publish_limits& limits_;
   rpc_stream& call_;
 
-  std::string stream_;  // of the last frame that named one
-  decoded_batch decoded_;
+  std::shared_ptr<const std::string> stream_;  // of the last frame that named one
+  std::deque<read_frame> unplaced_;
+  std::vector<read_frame> going_;  // of one shard, being placed
   std::deque<placed_frame> unanswered_;
-  size_t unanswered_bytes_ = 0;
+  std::vector<std::unique_ptr<decoded_batch>> spare_;  // kept for their memory
+  size_t open_frames_ = 0;                             // read and not answered
+  size_t open_bytes_ = 0;
+  result<void> refused_;  // a frame was refused so that the call ends
   bool told_limits_ = false;
-  bool taken_all_ = false;  // no more frames come
-  bool over_ = false;       // nobody takes answers any more
+  bool read_all_ = false;    // no more frames come
+  bool placed_all_ = false;  // none of them
+  bool over_ = false;        // nobody takes answers any more
+  wake_up frame_read_;
   wake_up frame_placed_;
   wake_up frame_answered_;
 

@@ -83,11 +83,12 @@ TEST_CASE("publish lane: one call may write to streams of several shards") {
   test_client client(host.target());
   for (const std::string stream : {"s-0", "s-1", "s-2", "s-3"}) make_stream(client, stream);
   publisher to(host.target());
-  for (uint64_t n = 0; n < 40; ++n) to.send(frame_of(n, "s-" + std::to_string(n % 4), 3));
-  for (uint64_t n = 0; n < 40; ++n) {
+  const auto name_of = [](uint64_t n) { return "s-" + std::to_string(n / 10 % 4); };  // ten frames in a row
+  for (uint64_t n = 0; n < 400; ++n) to.send(frame_of(n, n % 10 == 0 ? name_of(n) : "", 3));
+  for (uint64_t n = 0; n < 400; ++n) {
     const v1::PublishBatchAck got = to.ack();
     CHECK(got.frame() == n);
-    CHECK(got.first_seq() == n / 4 * 3 + 1);
+    CHECK(got.first_seq() == (n / 40 * 10 + n % 10) * 3 + 1);
   }
   CHECK(to.end().ok());
 }
