@@ -11,7 +11,6 @@
 
 #include "tools/load/h2_turn.h"
 #include "tools/publisher/delivery_match.h"
-#include "tools/publisher/options.h"
 
 namespace weir {
 

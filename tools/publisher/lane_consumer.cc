@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "tools/load/wire.h"
 #include "tools/publisher/consumer_link.h"
 
@@ -80,7 +82,8 @@ class lane_consumer final : public consumer_link {
     put_number_field(credit_messages_field, on.unacked.size(), request);
     put_number_field(credit_bytes_field, on.used_bytes, request);
     if (on.of.alone) {
-      put_number_field(ack_up_to_field, on.unacked.back(), request);
+      // Not the last one: that may be a redelivery.
+      put_number_field(ack_up_to_field, *std::max_element(on.unacked.begin(), on.unacked.end()), request);
     } else {
       put_numbers_field(ack_seqs_field, on.unacked, request);
     }
