@@ -20,7 +20,8 @@ constexpr uint8_t tag_value = 0x12;
 constexpr uint8_t tag_epoch[2] = {0xc1, 0x3e};
 constexpr uint8_t tag_crc[2] = {0xcd, 0x3e};
 
-constexpr size_t crc_size = sizeof(tag_crc) + 4;
+constexpr size_t crc_bytes = 4;
+constexpr size_t crc_size = sizeof(tag_crc) + crc_bytes;
 // Delivery count, epoch and checksum always take the same bytes at the end of a record.
 constexpr size_t tail_size = 2 + sizeof(tag_epoch) + 8 + crc_size;
 
@@ -245,13 +246,17 @@ size_t record_encoder::encode(uint8_t* to, const record_fields& fields, seq_no s
   }
   std::memcpy(at, last_fields_, last_fields_bytes);
   at += last_fields_bytes;
-  const uint32_t crc = crc32c({to, static_cast<size_t>(at - to) - sizeof(tag_crc)});
-  store_le(at, crc);
-  return static_cast<size_t>(at + 4 - to);
+  return static_cast<size_t>(at + crc_bytes - to);
+}
+
+void record_encoder::seal(uint8_t* record, size_t size) {
+  store_le(record + size - crc_bytes, crc32c({record, size - crc_size}));
 }
 
 size_t encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_t epoch) {
-  return record_encoder(epoch).encode(to, fields, seq);
+  const size_t size = record_encoder(epoch).encode(to, fields, seq);
+  record_encoder::seal(to, size);
+  return size;
 }
 
 result<record_view> parse_record(byte_span bytes) {

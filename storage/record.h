@@ -53,11 +53,14 @@ size_t records_size(const std::vector<record_fields>& run, seq_no first);
 // Writes record_size() bytes, and tells how many those are.
 size_t encode_record(uint8_t* to, const record_fields& fields, seq_no seq, uint64_t epoch);
 
-// The same for many records, most of which have the time of the one before.
+// The same for many records, most of which have the time of the one before. A record is whole once it is sealed: its
+// checksum is there. Best when the next one was encoded meanwhile: a processor waits when it reads in large pieces what
+// it has just written in small ones.
 class record_encoder {
  public:
   explicit record_encoder(uint64_t epoch);
   size_t encode(uint8_t* to, const record_fields& fields, seq_no seq);
+  static void seal(uint8_t* record, size_t size);
 
  private:
   static constexpr size_t last_fields_bytes = 14;  // delivery count, epoch, and the checksum's tag

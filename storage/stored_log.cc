@@ -101,14 +101,18 @@ stored_log::appended stored_log::append_run(const std::vector<record_fields>& ru
   seq_no seq = first;
   uint8_t* at = room.payload;
   record_encoder encoder(epoch);
+  std::span<uint8_t> before;
   for (size_t i = 0; i < run.size(); ++i) {
     if (i + ahead < run.size() && ordinals_[i + ahead] != ordinals_[i])
       tail_.expect(index_.at(ordinals_[i + ahead]).last);
     const size_t size = encoder.encode(at, run[i], seq);
-    place_appended(seq, room.owner, {at, size}, run[i].time, ordinals_[i]);
+    if (i != 0) record_encoder::seal(before.data(), before.size());
+    before = {at, size};
+    place_appended(seq, room.owner, before, run[i].time, ordinals_[i]);
     at += size;
     seq = seq.next();
   }
+  record_encoder::seal(before.data(), before.size());
   WEIR_CHECK(at == room.payload + bytes);
   const lsn end = host_.entries->seal();
   show_when_safe(first, end);
