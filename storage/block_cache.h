@@ -30,6 +30,7 @@ class block_cache {
   void forget_file(uint64_t uid);
 
   uint64_t bytes() const { return bytes_; }
+  uint64_t bytes_max() const { return bytes_max_; }
 
  private:
   static constexpr size_t files_max = 128;

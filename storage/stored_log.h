@@ -100,8 +100,10 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
     seq_no from;  // what was read ahead last
     seq_no through;
     uint64_t part = 0;  // its uid
+    seq_no to;          // about where it ends; known once it is read
+    size_t rest = 0;    // looks without
     std::vector<std::coroutine_handle<>> waiters;
-    bool loads(uint64_t of_part, seq_no seq) const { return running && part == of_part && seq >= from; }
+    bool loads(uint64_t of_part, seq_no seq) const { return running && part == of_part && from <= seq && seq <= to; }
   };
 
   // Appending and removing (stored_log.cc)
@@ -152,7 +154,8 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   };
   task<result<std::vector<subject_row>>> subject_rows(std::string subject, seq_no from, seq_no to, size_t limit,
                                                       bool newest_first);
-  void read_on(const scan_state& state, const row_group& rows, const std::vector<uint32_t>& wanted, seq_no next);
+  void read_on(const scan_state& state, const place& in, const row_group& rows, const std::vector<uint32_t>& wanted,
+               seq_no next);
   std::optional<seq_no> cached_through(const place& at, seq_no seq, bool names) const;
   task<void> read_ahead(place at, seq_no from, bool names);
   static seq_no end_of(const place& at, uint32_t group, const row_group& rows);

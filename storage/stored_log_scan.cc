@@ -9,9 +9,12 @@ namespace weir {
 namespace {
 
 constexpr uint64_t seq_max = ~uint64_t{0};
-constexpr uint64_t ahead_bytes = 1 << 20;
-constexpr size_t ahead_share = 2;   // who skips more than every second record does not read on
-constexpr size_t ahead_pieces = 2;  // looked at, before what is wanted next counts as read
+constexpr uint64_t ahead_bytes_max = 1 << 20;
+constexpr uint64_t ahead_cache_share = 8;  // of the cache, at most
+constexpr size_t ahead_share = 2;          // who skips more than every second record does not read on
+constexpr size_t ahead_pieces = 2;         // looked at, before what is wanted next counts as read
+// What was read ahead left the cache before it was wanted: many read at once, and so many looks do without.
+constexpr size_t ahead_rest = 32;
 
 bool before(const block_row& row, seq_no seq) {
   return row.seq < seq;
@@ -86,20 +89,27 @@ seq_no stored_log::end_of(const place& at, uint32_t group, const row_group& rows
 }
 
 // For who reads one run of records after the other: while these are handed out, the next ones are read.
-void stored_log::read_on(const scan_state& state, const row_group& rows, const std::vector<uint32_t>& wanted,
-                         seq_no next) {
+void stored_log::read_on(const scan_state& state, const place& in, const row_group& rows,
+                         const std::vector<uint32_t>& wanted, seq_no next) {
   const bool dense = wanted.size() > 1 && wanted.size() * ahead_share > wanted.back() - wanted.front();
   if (!dense) return;
   const bool goes_on = state.at == std::exchange(ahead_.expected, next);
   if (!goes_on || ahead_.running || host_.background.closed()) return;
+  const bool names = state.filtered();
   const seq_no last = rows.rows[wanted.back()].seq;
-  seq_no from = ahead_.from <= last && last <= ahead_.through ? ahead_.through.next() : next;
+  const bool read_before = ahead_.from <= last && last <= ahead_.through;
+  if (read_before && !cached_through(in, last, names)) ahead_.rest = ahead_rest;
+  if (ahead_.rest != 0) {
+    --ahead_.rest;
+    return;
+  }
+  seq_no from = read_before ? ahead_.through.next() : next;
   for (size_t pieces = 0; pieces < ahead_pieces && from <= settled_; ++pieces) {
     const auto at = find_place(from);
     if (!at) return;
     from = std::max(from, at->part->info.first);
-    const auto cached = cached_through(*at, from, state.filtered());
-    if (!cached) return host_.background.spawn(read_ahead(*at, from, state.filtered()));
+    const auto cached = cached_through(*at, from, names);
+    if (!cached) return host_.background.spawn(read_ahead(*at, from, names));
     from = cached->next();
   }
 }
@@ -125,11 +135,14 @@ task<void> stored_log::read_ahead(place at, seq_no from, bool names) {
   ahead_.running = true;
   ahead_.part = at.part->uid;
   ahead_.from = ahead_.through = from;
+  const uint64_t bytes = std::min(ahead_bytes_max, host_.cache.bytes_max() / ahead_cache_share);
+  const part_info& info = at.part->info;
+  ahead_.to = seq_no(from.raw() + 2 * bytes * info.rows / std::max<uint64_t>(1, info.record_bytes));
   std::unique_ptr<file> source = host_.cache.take_file(at.in->file_uid);
   auto work = [&]() -> result<std::vector<loaded_group>> {
     auto opened = open_file(source, *at.in);
     if (!opened) return opened.err();
-    return load_groups(*source, *at.part, from, ahead_bytes, names);
+    return load_groups(*source, *at.part, from, bytes, names);
   };
   auto loaded = co_await run_on(host_.pool, work);
   host_.cache.give_file(at.in->file_uid, std::move(source));
@@ -191,11 +204,11 @@ task<result<void>> stored_log::scan_group(scan_state& state, place at) {
     wanted.push_back(static_cast<uint32_t>(row - rows.begin()));
   }
   if (!wanted.empty()) {
-    while (ahead_.loads(at.part->uid, rows[wanted.back()].seq)) {
+    if (ahead_.loads(at.part->uid, rows[wanted.back()].seq)) {
       ahead_awaiter loaded{ahead_.waiters};
       co_await loaded;
     }
-    read_on(state, **group, wanted, next);
+    read_on(state, at, **group, wanted, next);
     auto records = co_await records_of(at, number, *group, wanted);
     if (!records) co_return records.err();
     if (!is_current(at.in)) {

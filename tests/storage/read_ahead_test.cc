@@ -10,12 +10,13 @@ namespace weir {
 namespace {
 
 constexpr stream_id one{1};
+constexpr stream_id two{2};
 
 struct fixture {
   store_world world;
-  explicit fixture(uint64_t seed) : world(seed) {
+  explicit fixture(uint64_t seed, uint64_t cache_bytes = 8 << 20) : world(seed) {
     world.tracks = false;
-    world.config.cache_bytes_max = 8 << 20;
+    world.config.cache_bytes_max = cache_bytes;
     world.config.journal.segment_bytes = 4 << 20;
     world.config.journal.batch_bytes_max = 1 << 20;
     REQUIRE(world.open());
@@ -24,11 +25,11 @@ struct fixture {
     REQUIRE(world.create(one, options));
   }
   stream_log& log() { return world.log(one); }
-  void append(uint64_t messages, size_t payload_max) {
+  void append(uint64_t messages, size_t payload_max, stream_id to = one) {
     for (uint64_t i = 0; i < messages; ++i) {
       const std::string subject = "s." + std::to_string(world.random() % 4);
       const std::string payload(world.random() % payload_max, 'p');
-      REQUIRE(world.append(one, subject, payload, wall_ms(static_cast<int64_t>(i))));
+      REQUIRE(world.append(to, subject, payload, wall_ms(static_cast<int64_t>(i))));
       if (i % 1'000 == 999) REQUIRE(world.sync());
     }
     REQUIRE(world.sync());
@@ -73,6 +74,35 @@ TEST_CASE("read ahead: who reads on does not wait for the disk again") {
     CHECK(scans == 100);
     CHECK(waits <= 4);  // until it is known to read on
   }
+}
+
+TEST_CASE("read ahead: a reader whose pieces leave the cache before it comes does with few of them") {
+  fixture f(1, 2 << 20);
+  REQUIRE(f.world.create(two, log_options()));
+  f.append(10'000, 1'000);
+  f.append(10'000, 1'000, two);
+  f.settle();
+  const auto others_read = [&] {  // more than the cache holds
+    for (int i = 0; i < 16; ++i) {
+      const seq_no from(1 + f.world.random() % 9'000);
+      auto found = f.world.run(f.world.log(two).scan(f.next_of(from, 1'000)));
+      REQUIRE(found);
+      f.world.pool.run_all();
+    }
+  };
+  uint64_t looks = 0;
+  uint64_t reads = 0;
+  for (seq_no at(1); at <= f.log().stats().last; ++looks) {
+    const uint64_t before = f.world.where.count(sim_disk::op::read);
+    auto found = f.world.run(f.log().scan(f.next_of(at, 20)));
+    REQUIRE(found);
+    at = found->next;
+    f.world.pool.run_all();
+    reads += f.world.where.count(sim_disk::op::read) - before;
+    others_read();
+  }
+  CHECK(looks == 500);
+  CHECK(reads < 3 * looks);  // every look would read its own piece and one for nobody
 }
 
 TEST_CASE("read ahead: one look somewhere reads nothing more") {
