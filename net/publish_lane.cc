@@ -10,7 +10,8 @@ namespace {
 
 // A crossing is placed in one turn of the other reactor.
 constexpr size_t crossing_bytes_max = 128 << 10;
-constexpr size_t spare_max = 16;
+constexpr size_t spare_max = 8;
+constexpr size_t spare_records_max = 1'024;  // more are not worth their memory between frames
 
 }  // namespace
 
@@ -109,7 +110,8 @@ void publish_lane::take_placed() {
   for (read_frame& one : going_) {
     if (!one.outcome) break;
     unanswered_.push_back(placed_frame{one.decoded->frame, one.bytes, one.where, std::move(*one.outcome)});
-    if (spare_.size() < spare_max) spare_.push_back(std::move(one.decoded));
+    const bool keep = spare_.size() < spare_max && one.decoded->records.capacity() <= spare_records_max;
+    if (keep) spare_.push_back(std::move(one.decoded));
   }
   going_.clear();
 }
