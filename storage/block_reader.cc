@@ -17,6 +17,7 @@ constexpr size_t pages_at_once = 256;
 constexpr size_t read_bytes_max = 1 << 20;
 constexpr size_t gap_bytes_max = 8 << 10;  // records this near to each other are read in one piece
 constexpr size_t piece_bytes = 256 << 10;
+constexpr uint64_t expected_windows = 5;  // who asks for so many bytes of groups will soon ask for more of them
 constexpr uint32_t lookup_window = 512;
 constexpr size_t scattered_slots = 64;  // more subjects than this in a group: all slots are read in one go
 constexpr uint8_t zeros[slot_bytes] = {};
@@ -340,10 +341,6 @@ result<std::vector<block_row>> load_subject_rows(file& from, const block_part& p
 
 namespace {
 
-// Who reads so much at once reads on.
-constexpr size_t scan_bytes_min = 64 << 10;
-constexpr uint64_t ahead_bytes = 4 << 20;
-
 // The record at `row` if it is sound and the one the index means.
 std::optional<slice> checked(const chunk_ref& owner, const uint8_t* at, const block_row& row) {
   byte_span bytes(at, row.length);
@@ -362,7 +359,6 @@ void load_run(file& from, std::span<const block_row> rows, std::vector<std::opti
     for (size_t i = 0; i < rows.size(); ++i) load_run(from, rows.subspan(i, 1), to);
     return;
   }
-  if (size >= scan_bytes_min) from.expect(begin + size, ahead_bytes);
   size_t have = got ? *got : 0;
   for (const block_row& row : rows) {
     size_t at = static_cast<size_t>(row.offset - begin);
@@ -422,6 +418,7 @@ result<std::vector<loaded_group>> load_groups(file& source, const block_part& pa
         made.through = rows[begin - 1].seq;
         break;
       }
+      if (have == 0) source.expect(rows[begin].offset, expected_windows * bytes);
       auto data = std::make_shared<data_piece>();
       data->first_row = begin;
       data->records = load_records(source, std::span(rows).subspan(begin, end - begin));

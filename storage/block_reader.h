@@ -98,8 +98,8 @@ struct loaded_group {
   std::vector<loaded_piece> pieces;
   seq_no through;  // the last one that was read, or behind which there is none before the next group
 };
-// Rows and records from the piece on in which the lowest row at or after `from` lies, until there are `bytes` of them
-// or the part ends. from <= last of the part.
+// For who reads on (the disk is told so): rows and records from the piece on in which the lowest row at or after `from`
+// lies, until there are `bytes` of them or the part ends. from <= last of the part.
 result<std::vector<loaded_group>> load_groups(file& source, const block_part& part, seq_no from, uint64_t bytes,
                                               bool with_names);
 
