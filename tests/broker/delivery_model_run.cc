@@ -291,11 +291,13 @@ void delivery_run::same_deliveries(const std::string& stream, const fetch_outcom
   }
 }
 
-// Who waits may have looked at what does not match, or not.
+// Who waits may have looked at what does not match, or not; and at what its subject's cap holds back, if it looked
+// before something else was removed and made room for what it was waiting for.
 void delivery_run::settle_look(const std::string& name, const std::string& which, const consumer_info& real) {
   naive::consumer* at = naive_.find(name, which);
-  if (at == nullptr || !at->looked_lately || !at->pending.empty()) return;
-  naive_.look_up_to(*naive_.find(name), *at, real.ack_floor + 1);
+  if (at == nullptr || !at->looked_lately) return;
+  if (at->pending.empty()) naive_.look_up_to(*naive_.find(name), *at, real.ack_floor + 1);
+  naive_.hold_ahead(*naive_.find(name), *at, real.held);
 }
 
 void delivery_run::same_info(const consumer_info& real, const consumer_info& naive) const {

@@ -225,6 +225,8 @@ class broker {
   bool paused(const consumer& at) const;
   // The cursor moves to `next` if nothing on the way matches.
   static void look_up_to(const stream& in, consumer& at, uint64_t next);
+  // The same for what its subject's cap holds back: until so many are held, or something could be delivered.
+  void hold_ahead(const stream& in, consumer& at, uint64_t held) const;
   // A message that matches lies ahead.
   bool anything_ahead(const stream& in, const consumer& at) const;
   // Why nothing can be delivered; the caller knows that nothing can. Any of them is a right answer.

@@ -282,6 +282,23 @@ void broker::look_up_to(const stream& in, consumer& at, uint64_t next) {
   at.next = next;
 }
 
+void broker::hold_ahead(const stream& in, consumer& at, uint64_t held) const {
+  if (at.config.max_ack_pending_per_subject == 0) return;
+  for (auto one = in.live.lower_bound(at.next); one != in.live.end() && one->first <= in.visible(); ++one) {
+    if (count_of(at, state::held) >= held) return;
+    if (!wants(at.config, one->second.subject)) continue;
+    const bool behind = std::any_of(at.pending.begin(), at.pending.end(), [&](const auto& other) {
+      return other.second.now == state::held && in.live.at(other.first).subject == one->second.subject;
+    });
+    if (!behind && room_for(in, at, one->second.subject)) return;
+    entry fresh;
+    fresh.now = state::held;
+    at.pending[one->first] = fresh;
+    at.concerned.insert(one->first);
+    at.next = one->first + 1;
+  }
+}
+
 std::set<blocked_by> broker::reasons(const stream& in, const consumer& at) const {
   if (paused(at)) return {blocked_by::paused};
   if (outstanding(at) >= most_pending(at)) return {blocked_by::max_ack_pending};
