@@ -31,7 +31,8 @@ task<result<void>> publish_lane::run() {
 // --- reading ---
 
 bool publish_lane::over_limits() const {
-  return open_frames_ >= limits_.inflight_frames_max || open_bytes_ >= limits_.inflight_bytes_max;
+  const size_t open = unplaced_.size() + going_.size() + unanswered_.size();
+  return open >= limits_.inflight_frames_max || open_bytes_ >= limits_.inflight_bytes_max;
 }
 
 std::unique_ptr<decoded_batch> publish_lane::take_decoded() {
@@ -57,7 +58,6 @@ task<result<void>> publish_lane::read_frames() {
       co_return fail(errc::invalid_argument, "stream: is empty; the first frame names the stream it goes to");
     }
     for (publish_request& one : decoded->records) one.stream = *stream_;
-    ++open_frames_;
     open_bytes_ += bytes->size();
     unplaced_.push_back(read_frame{std::move(decoded), call_.hold_message(), stream_, bytes->size(),
                                    &shards_.of(*stream_), std::nullopt});
@@ -160,7 +160,6 @@ task<bool> publish_lane::write_answers() {
     const bool more = unanswered_.size() > 1 && is_safe(unanswered_[1]);
     const bool taken = co_await call_.write(answer, more);
     if (!taken) co_return false;
-    --open_frames_;
     open_bytes_ -= unanswered_.front().bytes;
     unanswered_.pop_front();
   }

@@ -73,9 +73,8 @@ class publish_lane {
   std::vector<read_frame> going_;  // of one shard, being placed
   std::deque<placed_frame> unanswered_;
   std::vector<std::unique_ptr<decoded_batch>> spare_;  // kept for their memory
-  size_t open_frames_ = 0;                             // read and not answered
-  size_t open_bytes_ = 0;
-  result<void> refused_;  // a frame was refused so that the call ends
+  size_t open_bytes_ = 0;                              // of all these
+  result<void> refused_;                               // a frame was refused so that the call ends
   bool told_limits_ = false;
   bool read_all_ = false;    // no more frames come
   bool placed_all_ = false;  // none of them

@@ -222,6 +222,24 @@ size_t row_group::bytes() const {
   return total;
 }
 
+uint32_t row_group::first_at(seq_no seq) const {
+  const auto first = std::lower_bound(rows.begin(), rows.end(), seq,
+                                      [](const block_row& row, seq_no wanted) { return row.seq < wanted; });
+  return static_cast<uint32_t>(first - rows.begin());
+}
+
+uint32_t row_group::piece_of(uint32_t row) const {
+  return static_cast<uint32_t>(std::upper_bound(pieces.begin(), pieces.end(), row) - pieces.begin() - 1);
+}
+
+uint32_t row_group::end_of(uint32_t piece) const {
+  return piece + 1 < pieces.size() ? pieces[piece + 1] : static_cast<uint32_t>(rows.size());
+}
+
+seq_no last_of(const block_part& part, uint32_t group, const row_group& rows) {
+  return group + 1 == part.info.groups() ? part.info.last : rows.rows.back().seq;
+}
+
 uint32_t group_of(const block_part& part, seq_no seq) {
   if (seq <= part.info.first) return 0;
   if (part.group_first.empty()) return static_cast<uint32_t>((seq.raw() - part.info.first.raw()) / group_rows);
@@ -406,14 +424,12 @@ result<std::vector<loaded_group>> load_groups(file& source, const block_part& pa
     auto group = load_group(source, part, number, with_names);
     if (!group) return group.err();
     const std::vector<block_row>& rows = group->rows;
-    const auto first = std::lower_bound(rows.begin(), rows.end(), from,
-                                        [](const block_row& row, seq_no seq) { return row.seq < seq; });
-    const auto first_row = static_cast<uint32_t>(first - rows.begin());
-    loaded_group made{number, nullptr, {}, number + 1 == part.info.groups() ? part.info.last : rows.back().seq};
+    loaded_group made{number, nullptr, {}, last_of(part, number, *group)};
+    const uint32_t first = group->first_at(from);
     for (uint32_t piece = 0; piece < group->pieces.size(); ++piece) {
       const uint32_t begin = group->pieces[piece];
-      const auto end = static_cast<uint32_t>(piece + 1 < group->pieces.size() ? group->pieces[piece + 1] : rows.size());
-      if (end <= first_row) continue;
+      const uint32_t end = group->end_of(piece);
+      if (end <= first) continue;
       if (have >= bytes) {
         made.through = rows[begin - 1].seq;
         break;

@@ -67,10 +67,18 @@ struct row_group {
   std::vector<std::string> names;
   std::vector<uint32_t> pieces;  // where the runs of rows begin that are read together, in this group
   size_t bytes() const;
+
+  // The lowest row at or after seq; rows.size() if there is none.
+  uint32_t first_at(seq_no seq) const;
+  // The piece of a row, and the row behind a piece.
+  uint32_t piece_of(uint32_t row) const;
+  uint32_t end_of(uint32_t piece) const;
 };
 result<row_group> load_group(file& from, const block_part& part, uint32_t group, bool with_names);
 // The group in which the lowest row at or after `seq` lies. seq <= last of the part.
 uint32_t group_of(const block_part& part, seq_no seq);
+// The last sequence that a group answers for: behind it there is none before the next group.
+seq_no last_of(const block_part& part, uint32_t group, const row_group& rows);
 
 // Rows of one subject in [from, to], at most `limit`: the lowest in order, or with `newest_first` the highest in
 // descending order.

@@ -60,7 +60,7 @@ class posix_file final : public file {
     if (onwards_) {
       const int number = onwards_->write(offset, from);
       if (number == 0) return ok();
-      if (number != EINVAL || !stop_direct()) return failure("cannot write", path_, number);
+      if (number != EINVAL) return failure("cannot write", path_, number);
       onwards_.reset();
     }
     size_t done = 0;

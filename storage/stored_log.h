@@ -18,6 +18,7 @@
 #include "storage/stream_log.h"
 #include "storage/stream_log_tail.h"
 #include "storage/subject_index.h"
+#include "storage/wait_list.h"
 
 namespace weir {
 
@@ -102,7 +103,7 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
     uint64_t part = 0;  // its uid
     seq_no to;          // about where it ends; known once it is read
     size_t rest = 0;    // looks without
-    std::vector<std::coroutine_handle<>> waiters;
+    wait_list ended;
     bool loads(uint64_t of_part, seq_no seq) const { return running && part == of_part && from <= seq && seq <= to; }
   };
 
@@ -158,7 +159,6 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
                seq_no next);
   std::optional<seq_no> cached_through(const place& at, seq_no seq, bool names) const;
   task<void> read_ahead(place at, seq_no from, bool names);
-  static seq_no end_of(const place& at, uint32_t group, const row_group& rows);
   task<result<void>> scan_group(scan_state& state, place at);
   task<result<void>> scan_subject(scan_state& state);
   void take_found(scan_state& state, seq_no seq, const std::optional<slice>& found);
@@ -205,7 +205,7 @@ class stored_log final : public stream_log, public std::enable_shared_from_this<
   std::vector<known_record> known_;               // in order
   std::vector<subject_index::ordinal> ordinals_;  // of a run; kept for its memory
   bool accounting_ = false;
-  std::vector<std::coroutine_handle<>> accounts_waiters_;
+  wait_list accounts_ended_;
   result<void> accounts_outcome_;
 
   std::vector<block_snapshot> known_blocks_;  // while recovering: what the snapshot says

@@ -115,23 +115,11 @@ void stored_log::account_known(seq_no to) {
 
 // The background
 
-namespace {
-
-struct accounts_awaiter {
-  std::vector<std::coroutine_handle<>>& waiters;
-  bool await_ready() { return false; }
-  void await_suspend(std::coroutine_handle<> caller) { waiters.push_back(caller); }
-  void await_resume() {}
-};
-
-}  // namespace
-
 task<result<void>> stored_log::become_exact() {
   auto alive = shared_from_this();
   while (!exact()) {
     if (accounting_) {
-      accounts_awaiter ended{accounts_waiters_};
-      co_await ended;
+      co_await accounts_ended_.wait();
     } else {
       co_await run_accounts();
     }
@@ -145,9 +133,7 @@ task<void> stored_log::run_accounts() {
   accounting_ = true;
   accounts_outcome_ = co_await account_all();
   accounting_ = false;
-  std::vector<std::coroutine_handle<>> waiters;
-  waiters.swap(accounts_waiters_);
-  for (std::coroutine_handle<> each : waiters) each.resume();
+  accounts_ended_.wake_all();
 }
 
 task<result<void>> stored_log::account_all() {
@@ -253,8 +239,7 @@ task<result<void>> stored_log::account_group(place at, seq_no from) {
     }
   }
   // What has no row here was never counted.
-  bool last_group = number + 1 == at.part->info.groups();
-  seq_no end = last_group ? at.part->info.last : rows.rows.back().seq;
+  const seq_no end = last_of(*at.part, number, rows);
   if (from <= end) pending_.erase(from, end);
   co_return ok();
 }

@@ -87,9 +87,9 @@ task<result<stored_log::found_slices>> stored_log::records_of(place at, uint32_t
   };
   std::vector<load> loads;
   for (size_t i = 0; i < wanted.size();) {
-    auto after = std::upper_bound(rows->pieces.begin(), rows->pieces.end(), wanted[i]);
-    uint32_t end_row = after == rows->pieces.end() ? static_cast<uint32_t>(rows->rows.size()) : *after;
-    load next{static_cast<uint32_t>(after - rows->pieces.begin() - 1), false, i, i, *(after - 1), 0};
+    const uint32_t piece_number = rows->piece_of(wanted[i]);
+    const uint32_t end_row = rows->end_of(piece_number);
+    load next{piece_number, false, i, i, rows->pieces[piece_number], 0};
     uint64_t wanted_bytes = 0;
     for (; next.end_wanted < wanted.size() && wanted[next.end_wanted] < end_row; ++next.end_wanted) {
       wanted_bytes += rows->rows[wanted[next.end_wanted]].length;
@@ -274,9 +274,8 @@ task<result<wall_ms>> stored_log::time_of(seq_no seq) {
       continue;
     }
     const auto& rows = (*group)->rows;
-    auto row = std::lower_bound(rows.begin(), rows.end(), seq,
-                                [](const block_row& each, seq_no wanted) { return each.seq < wanted; });
-    if (row != rows.end() && row->seq == seq) co_return row->time;
+    const uint32_t row = (*group)->first_at(seq);
+    if (row < rows.size() && rows[row].seq == seq) co_return rows[row].time;
     if (is_current(at->in)) co_return fail(errc::data_loss, "the message was lost to damage");
   }
 }
@@ -303,7 +302,7 @@ task<result<std::vector<stream_log::live_record>>> stored_log::oldest(seq_no fro
       found.push_back(live_record{row.seq, row.length, row.time});
       known.push_back(known_record{row.seq, row.length, index_.find(rows.names[row.slot])});
     }
-    at = number + 1 == where->part->info.groups() ? where->part->info.last.next() : rows.rows.back().seq.next();
+    at = last_of(*where->part, number, rows).next();
   }
   // Lines may have gone while another group was read.
   std::erase_if(known, [&](const known_record& each) {

@@ -16,10 +16,6 @@ constexpr size_t ahead_pieces = 2;         // looked at, before what is wanted n
 // What was read ahead left the cache before it was wanted: many read at once, and so many looks do without.
 constexpr size_t ahead_rest = 32;
 
-bool before(const block_row& row, seq_no seq) {
-  return row.seq < seq;
-}
-
 }  // namespace
 
 struct stored_log::scan_state {
@@ -71,23 +67,6 @@ task<result<scan_result>> stored_log::scan(scan_request request) {
 
 // Reading ahead
 
-namespace {
-
-struct ahead_awaiter {
-  std::vector<std::coroutine_handle<>>& waiters;
-  bool await_ready() { return false; }
-  void await_suspend(std::coroutine_handle<> caller) { waiters.push_back(caller); }
-  void await_resume() {}
-};
-
-}  // namespace
-
-// The last sequence that a group answers for: behind it there may be none until the next one begins.
-seq_no stored_log::end_of(const place& at, uint32_t group, const row_group& rows) {
-  const part_info& info = at.part->info;
-  return group + 1 == info.groups() ? info.last : rows.rows.back().seq;
-}
-
 // For who reads one run of records after the other: while these are handed out, the next ones are read.
 void stored_log::read_on(const scan_state& state, const place& in, const row_group& rows,
                          const std::vector<uint32_t>& wanted, seq_no next) {
@@ -119,13 +98,12 @@ std::optional<seq_no> stored_log::cached_through(const place& at, seq_no seq, bo
   const uint32_t number = group_of(*at.part, seq);
   const auto group = host_.cache.find_group(at.part->uid, number, names);
   if (!group) return std::nullopt;
-  const std::vector<block_row>& rows = group->rows;
-  const auto row = std::lower_bound(rows.begin(), rows.end(), seq, before);
-  if (row == rows.end()) return end_of(at, number, *group);
-  const auto after = std::upper_bound(group->pieces.begin(), group->pieces.end(), row - rows.begin());
-  const auto piece = static_cast<uint32_t>(after - group->pieces.begin() - 1);
+  const uint32_t row = group->first_at(seq);
+  if (row == group->rows.size()) return last_of(*at.part, number, *group);
+  const uint32_t piece = group->piece_of(row);
   if (!host_.cache.find_piece(at.part->uid, number, piece)) return std::nullopt;
-  return after == group->pieces.end() ? end_of(at, number, *group) : rows[*after - 1].seq;
+  const uint32_t end = group->end_of(piece);
+  return end == group->rows.size() ? last_of(*at.part, number, *group) : group->rows[end - 1].seq;
 }
 
 // Brings what lies at `from` and behind it in the same part into the cache, all in one go: this thread is busy with
@@ -156,9 +134,7 @@ task<void> stored_log::read_ahead(place at, seq_no from, bool names) {
     }
   }
   ahead_.running = false;
-  std::vector<std::coroutine_handle<>> waiters;
-  waiters.swap(ahead_.waiters);
-  for (std::coroutine_handle<> each : waiters) each.resume();
+  ahead_.ended.wake_all();
 }
 
 // From blocks
@@ -193,21 +169,18 @@ task<result<void>> stored_log::scan_group(scan_state& state, place at) {
   };
   std::vector<uint32_t> wanted;
   size_t have = state.answer.records.size() + state.answer.damaged.size();
-  seq_no next = end_of(at, number, **group).next();
-  for (auto row = std::lower_bound(rows.begin(), rows.end(), state.at, before); row != rows.end(); ++row) {
-    if (row->seq > state.to) break;
-    if (!wants(*row)) continue;
-    if (!state.take(have + wanted.size(), row->length)) {
-      next = row->seq;
+  seq_no next = last_of(*at.part, number, **group).next();
+  for (uint32_t row = (*group)->first_at(state.at); row < rows.size(); ++row) {
+    if (rows[row].seq > state.to) break;
+    if (!wants(rows[row])) continue;
+    if (!state.take(have + wanted.size(), rows[row].length)) {
+      next = rows[row].seq;
       break;
     }
-    wanted.push_back(static_cast<uint32_t>(row - rows.begin()));
+    wanted.push_back(row);
   }
   if (!wanted.empty()) {
-    if (ahead_.loads(at.part->uid, rows[wanted.back()].seq)) {
-      ahead_awaiter loaded{ahead_.waiters};
-      co_await loaded;
-    }
+    if (ahead_.loads(at.part->uid, rows[wanted.back()].seq)) co_await ahead_.ended.wait();
     read_on(state, at, **group, wanted, next);
     auto records = co_await records_of(at, number, *group, wanted);
     if (!records) co_return records.err();
