@@ -174,6 +174,8 @@ void add_broker_rows(std::vector<option_row>& rows, server_options& o) {
   store_config& s = o.storage;
   rows.push_back(number<uint64_t>("journal-segment-bytes", s.journal.segment_bytes, 1u << 20, 4 * gib,
                                   "size of a journal segment"));
+  rows.push_back(number<uint64_t>("taken-segment-bytes-min", s.taken_bytes_min, 1u << 20, any,
+                                  "size from which a segment that is mostly one stream's becomes its block"));
   rows.push_back(number("journal-segments-max", s.journal.segments_max, 2u, 1'000u, "journal segments of a shard"));
   rows.push_back(
       number<uint64_t>("journal-batch-bytes-max", s.journal.batch_bytes_max, 64u << 10, gib, "one group commit"));

@@ -6,6 +6,7 @@
 
 #include "storage/check.h"
 #include "storage/crc32c.h"
+#include "storage/journal_format.h"
 
 namespace weir {
 
@@ -64,6 +65,12 @@ std::optional<read_block_header> decode_block_header(byte_span bytes) {
   return read;
 }
 
+uint64_t block_header_offset(byte_span first_page) {
+  if (has_magic(first_page, header_magic)) return 0;
+  const auto segment = segment_header_of(first_page);
+  return segment ? segment->bytes : 0;
+}
+
 // Row: offset 0, length 4, seq - base 8, slot 12, time 16.
 
 void encode_row(uint8_t* to, const block_row& row, seq_no base) {
@@ -116,7 +123,7 @@ uint32_t subject_hash(std::string_view name) {
 }
 
 // Trailer: magic 0, version 8, flags 12, level 16, rows 20, subjects 24, name bytes 28, stream 32, base 40, marker 48,
-// previous 56, first 64, last 72, time min 80, time max 88, record bytes 96, zeros 104, crc 124.
+// previous 56, first 64, last 72, time min 80, time max 88, record bytes 96, begin 104, zeros 112, crc 124.
 
 void encode_trailer(uint8_t* to, const part_info& part) {
   std::memset(to, 0, trailer_bytes);
@@ -136,6 +143,7 @@ void encode_trailer(uint8_t* to, const part_info& part) {
   store_le<uint64_t>(to + 80, static_cast<uint64_t>(part.time_min.raw()));
   store_le<uint64_t>(to + 88, static_cast<uint64_t>(part.time_max.raw()));
   store_le<uint64_t>(to + 96, part.record_bytes);
+  store_le<uint64_t>(to + 104, part.begin);
   store_le<uint32_t>(to + trailer_bytes - 4, crc32c({to, trailer_bytes - 4}));
 }
 
@@ -159,6 +167,7 @@ std::optional<part_info> decode_trailer(byte_span bytes, uint64_t offset) {
   part.time_min = wall_ms(static_cast<int64_t>(load_le<uint64_t>(from + 80)));
   part.time_max = wall_ms(static_cast<int64_t>(load_le<uint64_t>(from + 88)));
   part.record_bytes = load_le<uint64_t>(from + 96);
+  part.begin = load_le<uint64_t>(from + 104);
   bool sound = part.rows > 0 && part.subjects > 0 && part.base <= part.first && part.first <= part.last &&
                part.last.raw() - part.base.raw() <= std::numeric_limits<uint32_t>::max() &&
                part.last.raw() - part.first.raw() + 1 >= part.rows && part.subjects <= part.rows &&

@@ -1,5 +1,6 @@
 // The bytes of a block file (FORMAT.md, "Block files"): a header page, then parts. A part is a run of records back to
-// back, a marker, the index of the part in checked pages, and a trailer.
+// back, a marker, the index of the part in checked pages, and a trailer. Before the header there may be a whole segment
+// of the journal that the block took over; the records of the first part then stand in its entries.
 //
 // A part's index may cover records of parts before it (their own indexes are then dead bytes); the chain of trailers
 // from the last one back by `previous` covers every record once. A file only grows: what a snapshot has seen stays.
@@ -50,6 +51,9 @@ struct read_block_header {
 };
 std::optional<read_block_header> decode_block_header(byte_span bytes);
 
+// Where the header stands in a file whose first page this is: at 0, or behind the segment that was taken over.
+uint64_t block_header_offset(byte_span first_page);
+
 // One record of a part.
 struct block_row {
   seq_no seq;
@@ -91,6 +95,7 @@ struct part_info {
   wall_ms time_min;
   wall_ms time_max;
   uint64_t record_bytes = 0;
+  uint64_t begin = 0;  // where the header stands
   uint32_t rows = 0;
   uint32_t subjects = 0;
   uint32_t name_bytes = 0;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "storage/block_writer.h"
+#include "storage/journal_format.h"
 #include "storage/quarantine.h"
 #include "storage/record.h"
 
@@ -116,6 +117,71 @@ class walk {
   seq_no before_;
 };
 
+// Calls each(record) for the records of one stream in a segment of the journal. Only entries that are sound count: a
+// record does not say whose it is.
+class taken_segment {
+ public:
+  taken_segment(byte_span bytes, const segment_header& header, stream_id stream)
+      : bytes_(bytes), header_(header), stream_(stream) {}
+
+  template <class Each>
+  result<void> for_each(Each each) const {
+    for (uint64_t at = segment_data_offset; at + entry_header_size <= bytes_.size();) {
+      const entry_header entry = decode_entry_header(bytes_.data() + at);
+      if (!is_sound(at, entry)) {
+        at += entry_alignment;
+        continue;
+      }
+      auto done =
+          in_payload(entry.kind, entry.stream, bytes_.subspan(at + entry_header_size, entry.payload_bytes), each);
+      if (!done) return done;
+      at += entry_size(entry.payload_bytes);
+    }
+    return ok();
+  }
+
+ private:
+  bool is_sound(uint64_t at, const entry_header& entry) const {
+    if (entry.at != header_.base_lsn + at || entry.payload_bytes > bytes_.size() - at - entry_header_size) return false;
+    return entry_is_sound(bytes_.subspan(at, entry_header_size + entry.payload_bytes), header_.salt);
+  }
+
+  template <class Each>
+  result<void> in_payload(uint8_t kind, uint64_t stream, byte_span payload, Each& each) const {
+    if (static_cast<entry_kind>(kind) == entry_kind::group) {
+      const auto parts = group_parts(payload);
+      for (const group_part& part : parts ? *parts : std::vector<group_part>()) {
+        auto done =
+            in_payload(part.header.kind, part.header.stream, payload.subspan(part.at, part.header.payload_bytes), each);
+        if (!done) return done;
+      }
+      return ok();
+    }
+    if (static_cast<entry_kind>(kind) != entry_kind::records || stream != stream_.raw()) return ok();
+    while (!payload.empty()) {
+      const auto record = decode_record(payload);
+      if (!record) return ok();
+      auto done = each(*record);
+      if (!done) return done;
+      payload = payload.subspan(record->whole.size());
+    }
+    return ok();
+  }
+
+  byte_span bytes_;
+  segment_header header_;
+  stream_id stream_;
+};
+
+// Where the header stands: the first page says it, else the last trailer.
+uint64_t header_offset(byte_span bytes) {
+  const uint64_t offset = block_header_offset(bytes.first(std::min(header_page, bytes.size())));
+  if (offset != 0 || bytes.size() < trailer_bytes) return std::min<uint64_t>(offset, bytes.size());
+  const uint64_t trailer = bytes.size() - trailer_bytes;
+  const auto last = decode_trailer(bytes.subspan(trailer), trailer);
+  return last ? last->begin : 0;
+}
+
 result<void> take_place(disk& where, const std::string& path) {
   auto moved = where.rename(path + std::string(suffix), path);
   return moved ? where.sync_dir(parent_of(path)) : moved;
@@ -130,20 +196,31 @@ result<salvaged_block> salvage_block(disk& where, const std::string& root, strea
   if (!opened) return opened.err();
   auto bytes = read_all(**opened);
   if (!bytes) return bytes.err();
-  auto old = decode_block_header(*bytes);
-  size_t begin = old ? old->size : std::min(header_page, bytes->size());
+  const uint64_t at = header_offset(*bytes);
+  const byte_span before = byte_span(*bytes).first(at);  // a segment that was taken over
+  auto old = decode_block_header(byte_span(*bytes).subspan(at));
+  const size_t begin = std::min(at + (old ? old->size : header_page), bytes->size());
   block_header header{stream, base, old ? old->header.label : std::string()};
 
   salvaged_block done;
   auto writer = block_writer::create(where, path + std::string(suffix), header);
   if (!writer) return writer.err();
+  seq_no last;
+  const auto keep = [&](const record_view& record) -> result<void> {
+    if (record.seq < base || record.seq <= last || record.seq > keep_to) return ok();
+    last = record.seq;
+    done.present.add(record.seq);
+    return writer->add(record.whole, record.seq, record.subject, record.time);
+  };
+  if (const auto segment = segment_header_of(before); segment) {
+    auto kept = taken_segment(before, *segment, stream).for_each(keep);
+    if (!kept) return kept.err();
+  }
   walk walking(*bytes, begin, keep_to);
   record_view record;
   while (walking.next(record)) {
-    if (record.seq < base) continue;
-    auto added = writer->add(record.whole, record.seq, record.subject, record.time);
-    if (!added) return added.err();
-    done.present.add(record.seq);
+    auto kept = keep(record);
+    if (!kept) return kept.err();
   }
   if (done.present.empty()) {
     auto removed = where.remove(path + std::string(suffix));

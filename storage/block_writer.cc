@@ -34,28 +34,61 @@ std::pair<size_t, uint32_t> to_absorb(const std::vector<std::shared_ptr<const bl
 
 }  // namespace
 
-block_writer::block_writer(disk& where, std::string path, std::unique_ptr<file> to, block_ref old, block made)
+block_writer::block_writer(disk& where, std::string path, std::unique_ptr<file> to, block_ref old, block made,
+                           uint64_t begin)
     : where_(&where),
       path_(std::move(path)),
       to_(std::move(to)),
       old_(std::move(old)),
       made_(std::move(made)),
       builder_(made_.base),
-      written_(old_ ? old_->length : 0) {
+      begin_(begin),
+      written_(old_ ? old_->length : begin) {
   filled_ = into_page();
 }
 
-result<block_writer> block_writer::create(disk& where, const std::string& path, const block_header& header) {
-  if (where.exists(path)) {
-    auto removed = where.remove(path);
-    if (!removed) return removed.err();
-  }
-  auto opened = where.open(path, disk::mode::create);
-  if (!opened) return opened.err();
+namespace {
+
+result<void> remove_leftover(disk& where, const std::string& path) {
+  return where.exists(path) ? where.remove(path) : ok();
+}
+
+block empty_block(const block_header& header) {
   block made;
   made.stream = header.stream;
   made.base = header.base;
-  block_writer writer(where, path, std::move(*opened), nullptr, std::move(made));
+  return made;
+}
+
+}  // namespace
+
+result<block_writer> block_writer::create(disk& where, const std::string& path, const block_header& header) {
+  auto removed = remove_leftover(where, path);
+  if (!removed) return removed.err();
+  auto opened = where.open(path, disk::mode::create);
+  if (!opened) return opened.err();
+  block_writer writer(where, path, std::move(*opened), nullptr, empty_block(header), 0);
+  auto begun = writer.put(as_bytes(weir::encode(header)));
+  if (!begun) return begun.err();
+  return writer;
+}
+
+result<block_writer> block_writer::take_over(disk& where, const std::string& path, const block_header& header,
+                                             const filled_segment& segment, bool& linked) {
+  linked = false;
+  auto step = remove_leftover(where, path);
+  if (step) step = where.link(segment.path, path);
+  if (!step) return step.err();
+  linked = true;
+  auto opened = where.open(path, disk::mode::read_write);
+  if (!opened) return opened.err();
+  auto size = (*opened)->size();
+  if (!size) return size.err();
+  if (*size < segment.bytes) return fail(errc::data_loss, segment.path + " is shorter than it was");
+  // Of a checkpoint that did not end, under this name or another.
+  if (*size > segment.bytes) step = (*opened)->truncate(segment.bytes);
+  if (!step) return step.err();
+  block_writer writer(where, path, std::move(*opened), nullptr, empty_block(header), segment.bytes);
   auto begun = writer.put(as_bytes(weir::encode(header)));
   if (!begun) return begun.err();
   return writer;
@@ -74,7 +107,8 @@ result<block_writer> block_writer::append(disk& where, const std::string& root, 
     if (!cut) return cut.err();
   }
   block made = *to;
-  return block_writer(where, std::move(path), std::move(*opened), std::move(to), std::move(made));
+  const uint64_t begin = made.parts.back()->info.begin;
+  return block_writer(where, std::move(path), std::move(*opened), std::move(to), std::move(made), begin);
 }
 
 void block_writer::work_in(memory old) {
@@ -147,7 +181,7 @@ result<void> block_writer::add(byte_span record, seq_no seq, std::string_view su
 }
 
 void block_writer::abandon() {
-  uint64_t keep = old_ ? old_->length : 0;
+  uint64_t keep = old_ ? old_->length : begin_;
   [[maybe_unused]] auto ignored = to_->truncate(keep);  // what is left over is cut before the next append
 }
 
@@ -189,6 +223,7 @@ result<block_ref> block_writer::finish(bool seal, bool salvaged) {
   info.level = level;
   info.flags = (seal ? part_info::sealed : 0) | (salvaged ? part_info::salvaged : 0);
   info.stream = made_.stream;
+  info.begin = begin_;
   info.marker = length();
   info.previous = made_.parts.empty() ? 0 : made_.parts.back()->info.trailer();
   auto written = builder_.encode(info, [this](byte_span bytes) { return put(bytes); });

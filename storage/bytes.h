@@ -34,6 +34,9 @@ class chunk {
   uint8_t* data() { return data_; }
   const uint8_t* data() const { return data_; }
   size_t capacity() const { return capacity_; }
+  // Memory of the journal: the lsn of its first byte. Set before it is shared; 0 for other memory.
+  uint64_t origin() const { return origin_; }
+  void set_origin(uint64_t at) { origin_ = at; }
 
  private:
   friend class chunk_ref;
@@ -43,6 +46,7 @@ class chunk {
   std::atomic<uint32_t> refs_{1};
   uint8_t* data_;
   size_t capacity_;
+  uint64_t origin_ = 0;
   std::shared_ptr<chunk_pool> pool_;  // it returns to; none while it lies there
 };
 

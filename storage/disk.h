@@ -32,6 +32,9 @@ class file {
   virtual result<void> sync() = 0;
   virtual result<uint64_t> size() = 0;
   virtual result<void> truncate(uint64_t size) = 0;
+  // The file has room for so many bytes on the disk, and that size; what was never written reads as zeros. False: this
+  // file system cannot do that without writing them.
+  virtual result<bool> allocate(uint64_t bytes) = 0;
 };
 
 class disk {
@@ -51,7 +54,10 @@ class disk {
   virtual result<std::vector<std::string>> list(const std::string& path) = 0;
   virtual result<void> rename(const std::string& from, const std::string& to) = 0;  // atomic, replaces
   virtual result<void> remove(const std::string& path) = 0;                         // a file or an empty directory
-  // Makes creations, renames and removals in this directory survive a power cut.
+  // Gives a file a second name; its bytes stay until the last name is removed.
+  virtual result<void> link(const std::string& from, const std::string& to) = 0;
+  virtual result<uint64_t> names_of(const std::string& path) = 0;  // how many names the file has
+  // Makes creations, links, renames and removals in this directory survive a power cut.
   virtual result<void> sync_dir(const std::string& path) = 0;
   virtual result<uint64_t> free_bytes() = 0;
 };

@@ -13,6 +13,8 @@
 #include <coroutine>
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "storage/bytes.h"
 #include "storage/disk.h"
@@ -55,6 +57,14 @@ class journal_visitor {
   virtual void on_hole(lsn from, lsn to) = 0;
   // The torn tail that was cut: never acknowledged as durable, so nobody misses it.
   virtual void on_cut(lsn /*from*/, lsn /*to*/) {}
+};
+
+// A segment that gets no entry any more.
+struct filled_segment {
+  std::string path;
+  lsn base;            // of the file's first byte
+  lsn end;             // where its data ends
+  uint64_t bytes = 0;  // of the file
 };
 
 struct journal_stats {
@@ -139,9 +149,17 @@ class journal {
   // Called on the shard's thread whenever durable_end or written_end moved, before the waiters resume; and when
   // poisoned.
   std::function<void()> on_progress;
-  // Called on the shard's thread when a segment was filled, or somebody waits because all are in use: the store starts
-  // a checkpoint, unless one is under way.
+  // Called on the shard's thread when a segment is nearly full, or somebody waits because all are in use: the store
+  // starts a checkpoint, unless one is under way.
   std::function<void()> on_roll;
+
+  // For a checkpoint, at its cut: if the current segment is nearly full, the next entry goes into another one.
+  virtual void end_segment() = 0;
+  // All that lie before the next entry's, oldest first, but for those that were taken over.
+  virtual std::vector<filled_segment> filled_segments() const = 0;
+  // The segment's file has a second name, under which a block holds its records (FORMAT.md, "Block files"): it is not
+  // written over, and only loses its name here when it is released.
+  virtual void taken_over(lsn base) = 0;
 
   // Segments that end at or before `keep` are recycled: the caller has made their content durable elsewhere. Called
   // after every checkpoint, also one that frees nothing (then with lsn() or the same `keep` as before).

@@ -20,6 +20,9 @@ result<void> commit_job::roll(roll_order& order) {
     order.previous->unsynced = false;
   }
   if (order.previous) order.previous->handle.reset();
+  const auto names = disk_.names_of(order.spare_path);
+  if (!names) return names.err();
+  if (*names > 1) return fail(errc::storage_failed, order.spare_path + " is a block file as well: not written over");
   auto opened = disk_.open(order.spare_path, disk::mode::onwards);
   if (!opened) return opened.err();
   std::array<uint8_t, segment_data_offset> page;

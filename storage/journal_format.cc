@@ -43,6 +43,15 @@ std::optional<segment_header> decode_segment_header(byte_span copy) {
   return header;
 }
 
+std::optional<segment_header> segment_header_of(byte_span page) {
+  for (const uint64_t copy : {uint64_t{0}, segment_header_copy}) {
+    if (page.size() < copy + segment_header_size) break;
+    auto header = decode_segment_header(page.subspan(copy, segment_header_size));
+    if (header) return header;
+  }
+  return std::nullopt;
+}
+
 void encode_entry_header(uint8_t* to, const entry_header& header) {
   store_le(to + 4, header.payload_bytes);
   store_le(to + 8, header.at);

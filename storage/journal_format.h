@@ -32,6 +32,9 @@ void encode_segment_header(uint8_t* page, const segment_header& header);
 // One of the two copies; nothing if it is damaged. Of another version only that number is right.
 std::optional<segment_header> decode_segment_header(byte_span copy);
 
+// From a segment's first page: the first sound copy.
+std::optional<segment_header> segment_header_of(byte_span page);
+
 // An entry: this header, the payload, zeros up to a multiple of 8.
 inline constexpr size_t entry_header_size = 32;
 inline constexpr size_t entry_alignment = 8;

@@ -67,7 +67,11 @@ result<void> journal_impl::start(recovered_journal found) {
   next_number_ = found.next_number;
   next_base_ = found.next_base;
   pool_.number_from(found.next_free_number);
-  for (auto& each : found.segments) segments_.push_back(segment{each.header, each.path, each.end});
+  for (auto& each : found.segments) {
+    const auto names = disk_.names_of(each.path);
+    if (!names) return names.err();
+    segments_.push_back(segment{each.header, each.path, each.end, *names > 1});
+  }
   // From now on the watermark no longer says that nothing follows: something will.
   auto marked = watermark_->write(lsn(found.end), false);
   if (!marked) return marked;
@@ -81,7 +85,11 @@ result<void> journal_impl::start(recovered_journal found) {
     limit_ = last.header.bytes;
     salt_ = last.header.salt;
   }
-  for (auto& path : found.spare) keep_or_discard(std::move(path), config_.segment_bytes);
+  for (auto& path : found.spare) {
+    const auto names = disk_.names_of(path);
+    if (!names) return names.err();
+    keep_or_discard(std::move(path), config_.segment_bytes, *names > 1);
+  }
   if (limit_ == 0 && pool_.ready() == 0 && spares_wanted() != 0) {
     auto made = pool_.make_now();
     if (!made) return made;
@@ -184,7 +192,7 @@ void journal_impl::roll() {
   offset_ = segment_data_offset;
   limit_ = header.bytes;
   salt_ = header.salt;
-  chunk_at_ += (offset_ - chunk_at_) % chunk_alignment;  // as in next_chunk()
+  chunk_end_ = 0;  // a chunk holds bytes of one segment: see chunk::origin()
   open_.roll = std::move(order);
 }
 
@@ -200,6 +208,7 @@ void journal_impl::next_chunk(size_t bytes_min) {
   // An entry lies at the same place in its page in memory and in the file, so that it is written without a copy.
   chunk_at_ = offset_ % chunk_alignment;
   chunk_ = chunks_.take(chunk_at_ + bytes_min);
+  chunk_->set_origin(base_ + offset_ - chunk_at_);
   chunk_end_ = chunk_->capacity();
 }
 
@@ -257,7 +266,7 @@ void journal_impl::commit_done() {
   written.spans.clear();
   if (flush_asked_ && has_work()) start_commit();  // keep the disk busy while the waiters run
   settle_waiters();
-  if (rolled && on_roll) on_roll();
+  announce_end(rolled);
   want_segments();
   wake_room();
   watermark_if_due(rolled);
@@ -328,9 +337,40 @@ void journal_impl::pool_step(const result<void>& outcome) {
   after_job();
 }
 
-void journal_impl::keep_or_discard(std::string path, uint64_t bytes) {
+// Once for each segment: best while there is still room in it for what comes until a checkpoint has made its cut.
+void journal_impl::announce_end(bool rolled) {
+  if (segments_.empty()) return;
+  const uint64_t current = segments_.back().header.number;
+  const uint64_t ended = nearly_full() ? current : current - 1;
+  if (!rolled && ended < current) return;
+  if (std::exchange(announced_, std::max(announced_, ended)) < ended && on_roll) on_roll();
+}
+
+void journal_impl::end_segment() {
+  if (nearly_full() && can_take_segment(false)) limit_ = offset_;
+}
+
+std::vector<filled_segment> journal_impl::filled_segments() const {
+  std::vector<filled_segment> all;
+  for (const segment& each : segments_) {
+    const bool current = limit_ != 0 && &each == &segments_.back();
+    if (each.taken || (current && offset_ < limit_)) continue;
+    all.push_back(
+        filled_segment{each.path, lsn(each.header.base_lsn), lsn(current ? appended_ : each.end), each.header.bytes});
+  }
+  return all;
+}
+
+void journal_impl::taken_over(lsn base) {
+  for (segment& each : segments_) {
+    if (each.header.base_lsn == base.raw()) each.taken = true;
+  }
+  pool_.allocate_one();
+}
+
+void journal_impl::keep_or_discard(std::string path, uint64_t bytes, bool taken) {
   size_t files = segments_.size() + pool_.ready() + (pool_.filling() ? 1 : 0);
-  if (bytes == config_.segment_bytes && files < segments_limit(true)) {
+  if (!taken && bytes == config_.segment_bytes && files < segments_limit(true)) {
     pool_.give(std::move(path));
   } else {
     pool_.discard(std::move(path));
@@ -344,7 +384,7 @@ void journal_impl::release_before(lsn keep) {
   while (segments_.size() > held && segments_.front().end <= bound) {
     segment freed = std::move(segments_.front());
     segments_.pop_front();
-    keep_or_discard(std::move(freed.path), freed.header.bytes);
+    keep_or_discard(std::move(freed.path), freed.header.bytes, freed.taken);
   }
   asked_to_release_ = false;
   grant_one_more();

@@ -40,6 +40,9 @@ class journal_impl final : public journal {
   bool failed() const override { return failure_.has_value(); }
   const journal_stats& stats() const override { return stats_; }
 
+  void end_segment() override;
+  std::vector<filled_segment> filled_segments() const override;
+  void taken_over(lsn base) override;
   void release_before(lsn keep) override;
   task<result<void>> close() override;
 
@@ -47,7 +50,8 @@ class journal_impl final : public journal {
   struct segment {
     segment_header header;
     std::string path;
-    uint64_t end = 0;  // lsn where its data ends; of the current one, appended_
+    uint64_t end = 0;    // lsn where its data ends; of the current one, appended_
+    bool taken = false;  // has a second name: never written over
   };
   // Writes the watermark on the lane.
   struct watermark_job final : job {
@@ -60,6 +64,7 @@ class journal_impl final : public journal {
     bool clean = false;
     result<void> outcome;
   };
+  static constexpr uint64_t rest_share = 16;  // a segment is nearly full when less than this part of it is left
   enum class verdict : uint8_t { go, wait, full, failed, closed, oversize };
 
   bool ready(waiter& node) override;
@@ -93,7 +98,9 @@ class journal_impl final : public journal {
   // Segments and watermark
   size_t spares_wanted() const;
   void want_segments();
-  void keep_or_discard(std::string path, uint64_t bytes);
+  bool nearly_full() const { return limit_ != 0 && offset_ + config_.segment_bytes / rest_share > limit_; }
+  void announce_end(bool rolled);
+  void keep_or_discard(std::string path, uint64_t bytes, bool taken);
   void pool_step(const result<void>& outcome);
   void write_watermark(bool clean);
   void watermark_done();
@@ -139,6 +146,7 @@ class journal_impl final : public journal {
   journal_stats stats_;
 
   std::deque<segment> segments_;  // in use, oldest first
+  uint64_t announced_ = 0;        // on_roll was called for the end of this segment, and of all before it
   std::shared_ptr<segment_file> current_file_;
   bool reserve_only_ = false;    // the current segment is the reserve: for those who free space
   size_t granted_segments_ = 0;  // more than segments_max, when releasing could not help (grant_one_more)

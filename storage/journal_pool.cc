@@ -36,6 +36,7 @@ void segment_pool::make_more() {
 
 void segment_pool::begin_fill() {
   filling_ = true;
+  step_.allocates = to_allocate_ > 0;
 }
 
 void segment_pool::submit_next() {
@@ -70,6 +71,7 @@ result<void> segment_pool::settle(const result<void>& filled) {
   step_.filled = 0;
   full_ = !filled && filled.err().code == errc::disk_full;
   full_at_.reset();
+  if (filled && step_.allocates) --to_allocate_;
   if (filled) ready_.push_back(step_.path);
   if (!full_) return filled;
   full_at_ = clock_.mono();
@@ -102,6 +104,11 @@ result<void> segment_pool::fill_some(step& work, uint64_t bytes_max) {
     auto opened = disk_.open(work.path, disk::mode::onwards);
     if (!opened) return opened.err();
     work.target = std::move(*opened);
+  }
+  if (work.allocates && work.filled == 0) {
+    auto allocated = work.target->allocate(segment_bytes_);
+    if (!allocated) return allocated.err();
+    if (*allocated) work.filled = segment_bytes_;
   }
   alignas(disk::page_bytes) static constexpr std::array<uint8_t, 256 * 1024> zeros{};
   uint64_t end = std::min(segment_bytes_, work.filled + bytes_max);

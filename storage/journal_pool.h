@@ -1,4 +1,6 @@
-// Whole segment files that hold nothing needed: recycled ones, and new ones filled with zeros in the background.
+// Whole segment files that hold nothing needed: recycled ones, and new ones filled with zeros in the background. In
+// place of one that a block took over a new one is only allocated: where so much is written at once, the file system's
+// own notes at each sync cost less than writing everything twice.
 //
 // Owned by the journal; lives on the shard's thread. Files are made and removed on the commit lane, one step of
 // fill_step_bytes after the other, so that commits get in between. A file is `ready` when it has its full size on disk:
@@ -34,6 +36,8 @@ class segment_pool {
   result<void> make_now();
   // Makes a file in the background, unless one is being made or the disk was full less than retry_ns ago.
   void make_more();
+  // One more of the new files is allocated, not filled, if the file system can do that.
+  void allocate_one() { ++to_allocate_; }
   // The next make_more() tries at once.
   void forget_full() { full_at_.reset(); }
   // No step is begun any more; what is on the lane still ends.
@@ -57,6 +61,7 @@ class segment_pool {
     segment_pool& owner;
     std::string path;
     bool removes = false;
+    bool allocates = false;
     std::unique_ptr<file> target;
     uint64_t filled = 0;
     result<void> outcome;
@@ -78,6 +83,7 @@ class segment_pool {
   std::deque<std::string> unwanted_;
   step step_{*this};
   uint64_t next_name_ = 1;
+  uint64_t to_allocate_ = 0;
   bool on_lane_ = false;
   bool filling_ = false;
   bool stopped_ = false;

@@ -50,6 +50,7 @@ bool segment_reader::load(uint64_t offset, uint64_t size) {
     return false;
   }
   std::memset(window_->data() + *got, 0, size - *got);
+  window_->set_origin(lsn_at(offset));
   window_from_ = offset;
   window_size_ = size;
   return true;

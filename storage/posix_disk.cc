@@ -94,6 +94,12 @@ class posix_file final : public file {
     return ok();
   }
 
+  result<bool> allocate(uint64_t bytes) override {
+    if (uninterrupted([&] { return ::fallocate(descriptor_, 0, 0, static_cast<off_t>(bytes)); }) == 0) return true;
+    if (errno == EOPNOTSUPP || errno == ENOSYS) return false;
+    return failure("cannot allocate", path_, errno);
+  }
+
  private:
   // False if there was nothing to stop.
   bool stop_direct() {
@@ -201,6 +207,17 @@ result<void> posix_disk::remove(const std::string& path) {
   if (::unlink(name.c_str()) == 0) return ok();
   if (errno == EISDIR && ::rmdir(name.c_str()) == 0) return ok();
   return failure("cannot remove", name, errno);
+}
+
+result<void> posix_disk::link(const std::string& from, const std::string& to) {
+  if (::link(full(from).c_str(), full(to).c_str()) != 0) return failure("cannot link", full(to), errno);
+  return ok();
+}
+
+result<uint64_t> posix_disk::names_of(const std::string& path) {
+  struct stat found {};
+  if (::stat(full(path).c_str(), &found) != 0) return failure("cannot look at", full(path), errno);
+  return static_cast<uint64_t>(found.st_nlink);
 }
 
 result<void> posix_disk::sync_dir(const std::string& path) {

@@ -18,6 +18,8 @@ class posix_disk final : public disk {
   result<std::vector<std::string>> list(const std::string& path) override;
   result<void> rename(const std::string& from, const std::string& to) override;
   result<void> remove(const std::string& path) override;
+  result<void> link(const std::string& from, const std::string& to) override;
+  result<uint64_t> names_of(const std::string& path) override;
   result<void> sync_dir(const std::string& path) override;
   result<uint64_t> free_bytes() override;
 

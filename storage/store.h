@@ -22,6 +22,7 @@ namespace weir {
 struct store_config {
   journal_config journal;
   uint64_t cache_bytes_max = 64ull << 20;     // block reads kept in memory
+  uint64_t taken_bytes_min = 32ull << 20;     // smaller journal segments never become block files
   uint64_t disk_reserve_bytes = 64ull << 20;  // free space below which publishes are refused
 };
 

@@ -32,7 +32,8 @@ task<result<void>> store_impl::take_checkpoint() {
   snapshot made;
   made.at = journal_->appended();
   made.state = client_.encode_state();
-  std::vector<cut> cuts = cut_logs();
+  const std::vector<filled_segment> segments = segments_to_take();
+  std::vector<cut> cuts = cut_logs(segments);
   size_t retired_before = retired_.size();
   changed_ = false;
 
@@ -112,7 +113,15 @@ task<void> store_impl::wait_durable(lsn end, result<void>& outcome) {
   outcome = co_await wait;
 }
 
-std::vector<store_impl::cut> store_impl::cut_logs() {
+// The current one is among them if little is lost by ending it here.
+std::vector<filled_segment> store_impl::segments_to_take() {
+  if (config_.journal.segment_bytes >= config_.taken_bytes_min) journal_->end_segment();
+  std::vector<filled_segment> all = journal_->filled_segments();
+  std::erase_if(all, [&](const filled_segment& each) { return each.bytes < config_.taken_bytes_min; });
+  return all;
+}
+
+std::vector<store_impl::cut> store_impl::cut_logs(std::span<const filled_segment> segments) {
   std::vector<cut> cuts;
   for (auto& [id, log] : logs_) {
     if (log->options().ephemeral) continue;
@@ -121,6 +130,7 @@ std::vector<store_impl::cut> store_impl::cut_logs() {
       retired_.push_back(retired{block_path(host_.root, id, dead->base), id, std::nullopt});
     }
     cuts.push_back(cut{log, log->snapshot(), log->begin_settle()});
+    cuts.back().work.segments = segments;
   }
   return cuts;
 }
@@ -168,6 +178,7 @@ task<void> store_impl::settle_some(std::vector<cut>& cuts, size_t& next, result<
       done = co_await run_on(host_.pool, work);
     }
     mine.work.runs.clear();
+    for (lsn base : done.taken) journal_->taken_over(base);
     changed_ = changed_ || done.open_block_failed;
     if (!done.status && outcome) outcome = done.status;
     mine.log->end_settle(done, mine.taken.last);

@@ -60,6 +60,7 @@ class store_impl final : public store, private journal_visitor {
   void on_hole(lsn from, lsn to) override;
   void on_cut(lsn from, lsn to) override;
   result<lsn> load_newest();
+  result<bool> journal_is_whole() const;
   result<void> load(snapshot&& from);
   result<bool> any_blocks();
   result<void> rebuild();
@@ -78,7 +79,8 @@ class store_impl final : public store, private journal_visitor {
   // Checkpoint; the caller holds host_.files.
   task<result<void>> take_checkpoint();
   task<void> wait_durable(lsn end, result<void>& outcome);
-  std::vector<cut> cut_logs();
+  std::vector<filled_segment> segments_to_take();
+  std::vector<cut> cut_logs(std::span<const filled_segment> segments);
   task<result<void>> make_directories(const std::vector<cut>& cuts);
   task<result<void>> settle_all(std::vector<cut>& cuts);
   task<void> settle_some(std::vector<cut>& cuts, size_t& next, result<void>& outcome);

@@ -1,9 +1,10 @@
 // Opening a store: whose directory it is, the newest readable snapshot, the journal after it, the blocks, what is left
 // over.
 #include <algorithm>
+#include <array>
 
 #include "storage/block_salvage.h"
-#include "storage/journal_format.h"
+#include "storage/journal_segment.h"
 #include "storage/quarantine.h"
 #include "storage/store_identity.h"
 #include "storage/store_impl.h"
@@ -67,6 +68,9 @@ result<lsn> store_impl::load_newest() {
     host_.report.notes.push_back(path + ": damaged; the one before it and the journal take its place");
   }
   if (newest_) return *newest_;
+  auto whole = all->empty() ? journal_is_whole() : false;
+  if (!whole) return whole.err();
+  if (*whole) return lsn();  // what block files there are belong to a first checkpoint that did not end
   auto blocks = any_blocks();
   if (!blocks) return blocks.err();
   rebuilding_ = *blocks || !all->empty();
@@ -76,6 +80,19 @@ result<lsn> store_impl::load_newest() {
     if (!rebuilt) return rebuilt.err();
   }
   return lsn();
+}
+
+// True if the journal still has its first segment, and so everything.
+result<bool> store_impl::journal_is_whole() const {
+  const std::string path = host_.root + "/journal/" + segment_name(1);
+  if (!host_.where.exists(path)) return false;
+  auto opened = host_.where.open(path, disk::mode::read);
+  if (!opened) return opened.err();
+  std::array<uint8_t, segment_data_offset> page{};
+  auto got = (*opened)->read_at(0, page);
+  if (!got) return got.err();
+  const auto header = segment_header_of(byte_span(page).first(*got));
+  return header && header->number == 1 && header->base_lsn == 0;
 }
 
 result<void> store_impl::load(snapshot&& from) {
@@ -191,6 +208,8 @@ std::string label_of(disk& where, const std::string& path) {
   if (!opened) return {};
   std::vector<uint8_t> bytes(block_format::header_page + block_format::label_bytes_max);
   auto got = (*opened)->read_at(0, bytes);
+  const uint64_t at = got ? block_header_offset(byte_span(bytes).first(*got)) : 0;
+  if (at != 0) got = (*opened)->read_at(at, bytes);
   if (!got) return {};
   bytes.resize(*got);
   auto header = decode_block_header(bytes);

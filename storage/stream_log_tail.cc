@@ -38,6 +38,7 @@ size_t record_tail::node_at(const tail_run& run, seq_no seq) {
 
 void tail_run::let_go(tail_node& node) {
   held_chunk& held = chunks[node.owner];
+  held.bytes -= node.size;
   if (--held.live == 0) held.chunk = {};
   node.owner = tail_node::none;
 }
@@ -69,8 +70,9 @@ tail_node& record_tail::append(seq_no seq, const chunk_ref& owner, byte_span byt
     if (runs_.size() > 1) runs_.back()->nodes.reserve(run_nodes_max);
   }
   tail_run& run = *runs_.back();
-  if (run.chunks.empty() || !(run.chunks.back().chunk == owner)) run.chunks.push_back({owner, 0});
+  if (run.chunks.empty() || !(run.chunks.back().chunk == owner)) run.chunks.push_back({owner});
   ++run.chunks.back().live;
+  run.chunks.back().bytes += bytes.size();
   tail_node& node = run.nodes.emplace_back();
   node.owner = static_cast<uint32_t>(run.chunks.size() - 1);
   node.time = time;

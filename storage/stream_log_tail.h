@@ -33,8 +33,9 @@ struct tail_node {
 
 struct tail_run {
   struct held_chunk {
-    chunk_ref chunk;    // null: no node needs it any more
-    uint32_t live = 0;  // nodes that do
+    chunk_ref chunk;     // null: no node needs it any more
+    uint32_t live = 0;   // nodes that do
+    uint64_t bytes = 0;  // of their records
   };
 
   seq_no first;

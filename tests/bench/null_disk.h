@@ -25,6 +25,11 @@ class null_disk final : public disk {
     sizes_.erase(path);
     return ok();
   }
+  result<void> link(const std::string& from, const std::string& to) override {
+    sizes_[to] = sizes_[from];
+    return ok();
+  }
+  result<uint64_t> names_of(const std::string&) override { return uint64_t{1}; }
   result<void> sync_dir(const std::string&) override { return ok(); }
   result<uint64_t> free_bytes() override { return uint64_t{1} << 50; }
 
@@ -40,6 +45,7 @@ class null_disk final : public disk {
     result<void> sync() override { return ok(); }
     result<uint64_t> size() override { return size_; }
     result<void> truncate(uint64_t) override { return ok(); }
+    result<bool> allocate(uint64_t) override { return true; }
 
    private:
     uint64_t size_;

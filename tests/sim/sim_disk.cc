@@ -66,6 +66,11 @@ class sim_file final : public file {
     auto fine = usable(how_ != disk::mode::read);
     return fine ? owner_.truncate(node_, path_, size) : fine;
   }
+  result<bool> allocate(uint64_t bytes) override {
+    auto grown = node_->cached.size() < bytes ? truncate(bytes) : ok();
+    if (!grown) return grown.err();
+    return true;
+  }
 
  private:
   result<void> usable(bool allowed) const {
@@ -196,6 +201,24 @@ result<void> sim_disk::remove(const std::string& path) {
   return ok();
 }
 
+result<void> sim_disk::link(const std::string& from, const std::string& to) {
+  auto counted = count_and_fail(op::name, to);
+  if (!counted) return counted;
+  auto found = names_.files.find(from);
+  if (found == names_.files.end() || !names_.dirs.contains(parent_of(to))) return no_such(from);
+  if (exists(to)) return weir::fail(errc::storage_failed, "cannot link " + to + ": File exists");
+  change_names(name_change{name_change::kind::create, to, {}, found->second});
+  return ok();
+}
+
+result<uint64_t> sim_disk::names_of(const std::string& path) {
+  auto found = names_.files.find(path);
+  if (found == names_.files.end()) return no_such(path);
+  uint64_t names = 0;
+  for (const auto& [name, node] : names_.files) names += node == found->second ? 1 : 0;
+  return names;
+}
+
 result<void> sim_disk::sync_dir(const std::string& path) {
   auto counted = count_and_fail(op::sync, path);
   if (!counted) return counted;
@@ -217,8 +240,9 @@ result<void> sim_disk::sync_dir(const std::string& path) {
 // Bytes
 
 uint64_t sim_disk::used() const {
+  std::set<const inode*> counted;
   uint64_t total = 0;
-  for (const auto& [name, node] : names_.files) total += node->cached.size();
+  for (const auto& [name, node] : names_.files) total += counted.insert(node.get()).second ? node->cached.size() : 0;
   return total;
 }
 
@@ -366,12 +390,13 @@ void sim_disk::restart() {
 std::unique_ptr<sim_disk> sim_disk::copy() const {
   auto made = std::make_unique<sim_disk>();
   made->names_.dirs = names_.dirs;
+  std::map<inode_ref, inode_ref> twins;
   for (const auto& [name, node] : names_.files) {
-    auto twin = std::make_shared<inode>();
+    inode_ref& twin = twins[node];
+    made->names_.files[name] = twin ? twin : (twin = std::make_shared<inode>());
     twin->cached = node->cached;
     twin->durable = node->cached;
     twin->dirty.assign(sectors_of(node->cached.size()), false);
-    made->names_.files[name] = std::move(twin);
   }
   made->durable_names_ = made->names_;
   made->capacity_ = capacity_;

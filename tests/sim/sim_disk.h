@@ -1,9 +1,9 @@
 // A disk in memory that behaves as badly as a real one may: what was not synced can be lost, in part or whole.
 //
 // One thread. A crash(seed) forgets: every 512-byte sector written since the last sync of its file independently may or
-// may not have arrived, the last write may be torn at any byte, a size may or may not have grown; creations, renames
-// and removals in a directory that was not synced since may or may not have happened. Open files of before a crash
-// fail.
+// may not have arrived, the last write may be torn at any byte, a size may or may not have grown; creations, links,
+// renames and removals in a directory that was not synced since may or may not have happened. Open files of before a
+// crash fail.
 //
 // Faults: any k-th operation of a class can be made to fail, once or from then on. A failed write leaves some prefix of
 // its bytes. After a failed sync the unsynced bytes count as clean though only some of them are on the disk (what Linux
@@ -32,6 +32,8 @@ class sim_disk final : public disk {
   result<std::vector<std::string>> list(const std::string& path) override;
   result<void> rename(const std::string& from, const std::string& to) override;
   result<void> remove(const std::string& path) override;
+  result<void> link(const std::string& from, const std::string& to) override;
+  result<uint64_t> names_of(const std::string& path) override;
   result<void> sync_dir(const std::string& path) override;
   result<uint64_t> free_bytes() override;
 

@@ -24,12 +24,19 @@ log_options options_for(uint64_t number) {
 class random_user {
  public:
   explicit random_user(store_world& world) : world_(world) {}
+  // One log has most of every segment, and takes them over.
+  static void favour_one(store_world& world) {
+    world.config.taken_bytes_min = 0;
+    world.config.journal.segment_bytes = 16 << 10;
+    world.config.journal.batch_bytes_max = 4 << 10;
+  }
 
   bool act() {
     uint64_t choice = random(100);
     if (ids().empty() || (choice < 3 && ids().size() < 5)) return create();
-    stream_id stream = ids()[random(ids().size())];
-    if (choice < 55) return append(stream, 1 + random(6));
+    const bool favourite = world_.config.taken_bytes_min == 0 && random(8) != 0;
+    stream_id stream = favourite ? ids().front() : ids()[random(ids().size())];
+    if (choice < 55) return append(stream, 1 + random(favourite ? 30 : 6));
     if (choice < 65) return overwrite(stream);
     if (choice < 75) return remove_some(stream);
     if (choice < 80) return remove_front(stream);
@@ -116,9 +123,11 @@ class random_user {
 
 TEST_CASE("store: a thousand random operations and clean restarts answer like the model") {
   auto seeds = test_seeds(30, 400);
+  uint64_t taken = 0;
   for (uint64_t seed = seeds.first; seed < seeds.last; ++seed) {
     CAPTURE(seed);
     store_world world(seed);
+    if (seed % 2 == 1) random_user::favour_one(world);
     random_user user(world);
     REQUIRE(world.open());
     for (int i = 0; i < 400; ++i) {
@@ -134,14 +143,18 @@ TEST_CASE("store: a thousand random operations and clean restarts answer like th
     world.compare_all();
     REQUIRE(world.it->report().quarantined.empty());
     REQUIRE(world.it->report().damaged_records == 0);
+    taken += world.taken_blocks();
   }
+  CHECK(taken > seeds.last - seeds.first);
 }
 
 TEST_CASE("store: power cuts lose nothing acknowledged and leave a prefix of what was done") {
   auto seeds = test_seeds(200, 2000);
+  uint64_t taken = 0;
   for (uint64_t seed = seeds.first; seed < seeds.last; ++seed) {
     CAPTURE(seed);
     store_world world(seed);
+    if (seed % 2 == 1) random_user::favour_one(world);
     random_user user(world);
     REQUIRE(world.open());
     for (int cut = 0; cut < 3; ++cut) {
@@ -160,13 +173,16 @@ TEST_CASE("store: power cuts lose nothing acknowledged and leave a prefix of wha
       REQUIRE(world.it->report().quarantined.empty());
       world.settle_on_observed();
       world.compare_all();
+      taken += world.taken_blocks();
     }
   }
+  CHECK(taken > seeds.last - seeds.first);
 }
 
 // What happens to a store when the disk fails at some point: nothing is acknowledged that is not there afterwards.
 void fail_and_recover(uint64_t seed, sim_disk::op which, uint64_t k, bool onwards, errc code) {
   store_world world(seed);
+  if (seed % 2 == 1) random_user::favour_one(world);
   random_user user(world);
   user.looks = false;
   REQUIRE(world.open());
@@ -309,6 +325,28 @@ void build_rich(store_world& world) {
   world.abandon();
 }
 
+// The same of a log whose blocks were segments of the journal; some of its records were gone before.
+void build_taken(store_world& world) {
+  random_user::favour_one(world);
+  REQUIRE(world.open());
+  REQUIRE(world.create(stream_id(1), options_for(1)));
+  REQUIRE(world.create(stream_id(2), options_for(2)));
+  for (int i = 0; i < 90; ++i) {
+    REQUIRE(world.append(stream_id(1), "s." + std::to_string(i % 4), std::string(500, 'a'), wall_ms(i)));
+    if (i % 10 == 0) REQUIRE(world.append(stream_id(2), "s.7", std::string(5, 'b'), wall_ms(i)));
+    if (i % 10 == 5) REQUIRE(world.move(stream_id(1), {seq_no(static_cast<uint64_t>(i))}, stream_id(1), {"c", "d"}, 1));
+    if (i == 50) REQUIRE(world.remove(stream_id(1), {seq_no(3), seq_no(12), seq_no(45)}));
+    if (i == 60) REQUIRE(world.remove_before(stream_id(2), seq_no(3)));
+    REQUIRE(world.sync());
+    while (world.commits.pending() + world.pool.pending() != 0) world.turn();
+  }
+  REQUIRE(world.taken_blocks() >= 2);
+  world.where.restart();
+  world.abandon();
+}
+
+using builder = void (*)(store_world&);
+
 // Opens a damaged copy. Whatever is shown is right; how many messages of the model are not shown and not even known?
 struct damage_outcome {
   uint64_t missing = 0;   // live in the model, not shown
@@ -389,87 +427,97 @@ std::vector<std::string> files_below(sim_disk& where, const std::string& dir) {
 }
 
 TEST_CASE("store: a flipped bit in any block or snapshot never shows wrong bytes and costs at most one message") {
-  store_world world(5);
-  build_rich(world);
-  uint64_t stride = test_stride(61);
-  uint64_t looked = 0;
-  for (const std::string& path : files_below(world.where, "s0")) {
-    bool block = path.find("/block-") != std::string::npos;
-    bool snapshot = path.find("/snapshot-") != std::string::npos;
-    if (!block && !snapshot) continue;
-    uint64_t size = world.where.contents(path).size();
-    for (uint64_t byte = looked % stride; byte < size; byte += stride, ++looked) {
-      CAPTURE(path);
-      CAPTURE(byte);
-      auto copy = world.where.copy();
-      copy->flip_bit(path, byte, static_cast<unsigned>(byte % 8));
-      damage_outcome outcome = open_damaged(world, std::move(copy));
-      REQUIRE(outcome.missing <= (block ? 1 : 0));
-      REQUIRE(outcome.reported == outcome.missing);
-      REQUIRE(outcome.risen == 0);
+  for (const builder build : {build_rich, build_taken}) {
+    store_world world(5);
+    build(world);
+    uint64_t stride = test_stride(61);
+    uint64_t looked = 0;
+    for (const std::string& path : files_below(world.where, "s0")) {
+      bool block = path.find("/block-") != std::string::npos;
+      bool snapshot = path.find("/snapshot-") != std::string::npos;
+      if (!block && !snapshot) continue;
+      uint64_t size = world.where.contents(path).size();
+      for (uint64_t byte = looked % stride; byte < size; byte += stride, ++looked) {
+        CAPTURE(path);
+        CAPTURE(byte);
+        auto copy = world.where.copy();
+        copy->flip_bit(path, byte, static_cast<unsigned>(byte % 8));
+        damage_outcome outcome = open_damaged(world, std::move(copy));
+        REQUIRE(outcome.missing <= (block ? 1 : 0));
+        REQUIRE(outcome.reported == outcome.missing);
+        REQUIRE(outcome.risen == 0);
+      }
     }
+    CHECK(looked > 100);
   }
-  CHECK(looked > 100);
 }
 
 TEST_CASE("store: a deleted or cut snapshot costs nothing, nor do both") {
-  store_world world(6);
-  build_rich(world);
-  auto snapshots = list_snapshots(world.where, "s0");
-  REQUIRE(snapshots);
-  REQUIRE(snapshots->size() == 2);
-  for (int which = 1; which <= 3; ++which) {
-    for (bool deleted : {true, false}) {
-      CAPTURE(which);
-      CAPTURE(deleted);
-      auto copy = world.where.copy();
-      for (int i = 0; i < 2; ++i) {
-        if ((which >> i & 1) == 0) continue;
-        std::string path = snapshot_path("s0", (*snapshots)[static_cast<size_t>(i)]);
-        if (deleted) {
-          REQUIRE(copy->remove(path));
-        } else {
-          copy->cut(path, copy->contents(path).size() / 2);
+  for (const builder build : {build_rich, build_taken}) {
+    store_world world(6);
+    build(world);
+    auto snapshots = list_snapshots(world.where, "s0");
+    REQUIRE(snapshots);
+    REQUIRE(snapshots->size() == 2);
+    for (int which = 1; which <= 3; ++which) {
+      for (bool deleted : {true, false}) {
+        CAPTURE(which);
+        CAPTURE(deleted);
+        auto copy = world.where.copy();
+        for (int i = 0; i < 2; ++i) {
+          if ((which >> i & 1) == 0) continue;
+          std::string path = snapshot_path("s0", (*snapshots)[static_cast<size_t>(i)]);
+          if (deleted) {
+            REQUIRE(copy->remove(path));
+          } else {
+            copy->cut(path, copy->contents(path).size() / 2);
+          }
         }
+        damage_outcome outcome = open_damaged(world, std::move(copy));
+        CHECK(outcome.missing == 0);
+        CHECK(outcome.reported == 0);
+        // That they were removed, only the snapshots knew: that part of the journal was used again.
+        const uint64_t forgotten = build == build_taken && which == 3 ? 3 : 0;
+        CHECK(outcome.risen == forgotten);
+        CHECK(outcome.quarantined.size() == (deleted ? 0u : which == 3 ? 2u : 1u));
       }
-      damage_outcome outcome = open_damaged(world, std::move(copy));
-      CHECK(outcome.missing == 0);
-      CHECK(outcome.reported == 0);
-      CHECK(outcome.risen == 0);
-      CHECK(outcome.quarantined.size() == (deleted ? 0u : which == 3 ? 2u : 1u));
     }
   }
 }
 
 TEST_CASE("store: a deleted block file costs its messages, reported, and no others") {
-  store_world world(7);
-  build_rich(world);
-  for (const std::string& path : files_below(world.where, "s0/streams")) {
-    CAPTURE(path);
-    auto copy = world.where.copy();
-    REQUIRE(copy->remove(path));
-    damage_outcome outcome = open_damaged(world, std::move(copy));
-    CHECK(outcome.missing > 0);
-    CHECK(outcome.missing <= 71);
-    CHECK(outcome.reported == outcome.missing);
-    CHECK(outcome.risen == 0);
+  for (const builder build : {build_rich, build_taken}) {
+    store_world world(7);
+    build(world);
+    for (const std::string& path : files_below(world.where, "s0/streams")) {
+      CAPTURE(path);
+      auto copy = world.where.copy();
+      REQUIRE(copy->remove(path));
+      damage_outcome outcome = open_damaged(world, std::move(copy));
+      CHECK(outcome.missing > 0);
+      CHECK(outcome.missing <= 71);
+      CHECK(outcome.reported == outcome.missing);
+      CHECK(outcome.risen == 0);
+    }
   }
 }
 
 TEST_CASE("store: a block file cut anywhere keeps what is left of it") {
-  store_world world(8);
-  build_rich(world);
-  uint64_t stride = test_stride(211, 13);
-  for (const std::string& path : files_below(world.where, "s0/streams")) {
-    uint64_t size = world.where.contents(path).size();
-    for (uint64_t cut = 0; cut < size; cut += stride) {
-      CAPTURE(path);
-      CAPTURE(cut);
-      auto copy = world.where.copy();
-      copy->cut(path, cut);
-      damage_outcome outcome = open_damaged(world, std::move(copy));
-      REQUIRE(outcome.reported == outcome.missing);
-      REQUIRE(outcome.risen == 0);
+  for (const builder build : {build_rich, build_taken}) {
+    store_world world(8);
+    build(world);
+    uint64_t stride = test_stride(211, 13);
+    for (const std::string& path : files_below(world.where, "s0/streams")) {
+      uint64_t size = world.where.contents(path).size();
+      for (uint64_t cut = 0; cut < size; cut += stride) {
+        CAPTURE(path);
+        CAPTURE(cut);
+        auto copy = world.where.copy();
+        copy->cut(path, cut);
+        damage_outcome outcome = open_damaged(world, std::move(copy));
+        REQUIRE(outcome.reported == outcome.missing);
+        REQUIRE(outcome.risen == 0);
+      }
     }
   }
 }

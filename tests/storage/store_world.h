@@ -109,6 +109,9 @@ class store_world {
   // is that from now on.
   void settle_on_observed();
 
+  // Blocks that were segments of the journal.
+  uint64_t taken_blocks();
+
   stream_log& log(stream_id stream) { return *it->log(stream); }
   bool has_room(size_t bytes, bool reserve);
 

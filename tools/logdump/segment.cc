@@ -29,11 +29,7 @@ result<std::optional<segment_header>> read_header(file& segment) {
   std::array<uint8_t, segment_data_offset> page{};
   auto read = segment.read_at(0, page);
   if (!read) return std::move(read).err();
-  for (const uint64_t copy : {uint64_t{0}, segment_header_copy}) {
-    auto header = decode_segment_header(byte_span(page).subspan(copy, segment_header_size));
-    if (header) return header;
-  }
-  return std::optional<segment_header>();
+  return segment_header_of(page);
 }
 
 // False if a record in it is damaged.
