@@ -321,15 +321,13 @@ result<void> store_impl::orphans_of(stream_id stream, const std::string& dir) {
     retired_.push_back(retired{dir + "/", stream, newest_});
     return ok();
   }
+  std::set<std::string> used;
+  for (const block_ref& each : found != logs_.end() ? found->second->blocks() : std::vector<block_ref>()) {
+    used.insert(block_path(host_.root, stream, each->base));
+  }
   for (const std::string& name : *names) {
-    bool used = false;
-    if (found != logs_.end()) {
-      const auto& blocks = found->second->blocks();
-      used = std::any_of(blocks.begin(), blocks.end(), [&](const block_ref& each) {
-        return block_path(host_.root, stream, each->base) == dir + "/" + name;
-      });
-    }
-    auto done = used ? ok() : orphan(stream, dir + "/" + name);
+    const std::string path = dir + "/" + name;
+    auto done = used.contains(path) ? ok() : orphan(stream, path);
     if (!done) return done;
   }
   return ok();

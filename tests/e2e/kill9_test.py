@@ -7,6 +7,7 @@ and from their beginning at the end. Two consumers acknowledge meanwhile, one by
 acknowledged never comes again.
 """
 import hashlib
+import os
 import queue
 import random
 import threading
@@ -23,6 +24,9 @@ PUBLISHERS = 8
 STREAMS = 20
 IN_FLIGHT = 16
 RUN_SECONDS = (0.1, 1.2)
+# Who publishes to: all streams alike, or nearly always to one, which then takes journal segments over as its blocks.
+EVEN = list(range(STREAMS))
+FAVOURED = EVEN + [2] * (40 * STREAMS)
 
 
 def digest(payload):
@@ -31,6 +35,17 @@ def digest(payload):
 
 def stream_name(number):
     return f'stream-{number}'
+
+
+def taken_blocks(data):
+    """Block files that were segments of the journal."""
+    found = 0
+    for at, _, names in os.walk(data):
+        for name in names:
+            if name.startswith('block-'):
+                with open(os.path.join(at, name), 'rb') as file:
+                    found += file.read(8) == b'WEIRJRN1'
+    return found
 
 
 class Ledger:
@@ -58,9 +73,9 @@ class Ledger:
 class Publisher(threading.Thread):
     """Keeps IN_FLIGHT messages unanswered until the broker dies; a payload is never sent twice."""
 
-    def __init__(self, number, broker, ledger, chance):
+    def __init__(self, number, broker, ledger, targets, chance):
         super().__init__()
-        self.number, self.ledger, self.chance = number, ledger, chance
+        self.number, self.ledger, self.targets, self.chance = number, ledger, targets, chance
         self.stub = broker.streams()
         self.sent = 0
         self.stopping = False
@@ -87,7 +102,7 @@ class Publisher(threading.Thread):
         pending = deque()
         alive = True
         while alive and not self.stopping:
-            stream = self.chance.randrange(STREAMS)
+            stream = self.chance.choice(self.targets)
             payload = self.next_payload()
             self.ledger.sending(stream, payload)
             request = pb.PublishRequest(stream=stream_name(stream), subject=f'k.{self.chance.randrange(10)}', payload=payload)
@@ -101,9 +116,9 @@ class Publisher(threading.Thread):
 class LanePublisher(threading.Thread):
     """The same on the fast lane: keeps IN_FLIGHT frames unanswered."""
 
-    def __init__(self, number, broker, ledger, chance):
+    def __init__(self, number, broker, ledger, targets, chance):
         super().__init__()
-        self.number, self.ledger, self.chance = number, ledger, chance
+        self.number, self.ledger, self.targets, self.chance = number, ledger, targets, chance
         self.stub = broker.broker_calls()
         self.room = threading.Semaphore(IN_FLIGHT)
         self.unanswered = deque()
@@ -115,7 +130,7 @@ class LanePublisher(threading.Thread):
             if not self.room.acquire(timeout=0.05):
                 continue
             self.sent += 1
-            stream = self.chance.randrange(STREAMS)
+            stream = self.chance.choice(self.targets)
             count = self.chance.choice([1, 2, 10, 40])
             atomic = self.chance.random() < 0.3
             head = b'%s%d:%d:%d' % (b'A' if atomic else b'L', self.number, time.monotonic_ns(), self.sent)
@@ -232,7 +247,8 @@ class Kill9(unittest.TestCase):
             ends = [0] * STREAMS
             started = time.monotonic()
             for cycle in range(CYCLES):
-                publishers = [[Publisher, LanePublisher][n % 2](n, broker, ledger, random.Random(chance.random()))
+                targets = [EVEN, FAVOURED][cycle % 2]
+                publishers = [[Publisher, LanePublisher][n % 2](n, broker, ledger, targets, random.Random(chance.random()))
                               for n in range(PUBLISHERS)]
                 ackers = [Acker(broker, acked), LaneAcker(broker, lane_acked)]
                 for thread in [*publishers, *ackers]:
@@ -260,8 +276,10 @@ class Kill9(unittest.TestCase):
             self.assertGreater(len(acked), CYCLES)
             self.assertGreater(len(lane_acked), CYCLES)
             self.assertEqual(broker.stop(), 0, broker.log()[-4000:])
-            print(f'{CYCLES} kills, {ledger.total} acknowledged, {len(acked)} and {len(lane_acked)} taken by the consumers, '
-                  f'{time.monotonic() - started:.0f} s')
+            taken = taken_blocks(broker.data)
+            self.assertGreater(taken, 0)
+            print(f'{CYCLES} kills, {ledger.total} acknowledged, {len(acked)} and {len(lane_acked)} by the consumers, '
+                  f'{taken} blocks were journal segments, {time.monotonic() - started:.0f} s')
 
     def create_streams(self, broker):
         stub = broker.streams()

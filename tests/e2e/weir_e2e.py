@@ -30,7 +30,7 @@ STOP_SECONDS_MAX = 60
 
 # Small files, so that rolling, settling and checkpoints happen within a test.
 SMALL_STORAGE = ['--journal-segment-bytes', str(1 << 20), '--journal-batch-bytes-max', str(512 << 10),
-                 '--payload-bytes-max', str(256 << 10)]
+                 '--payload-bytes-max', str(256 << 10), '--taken-segment-bytes-min', str(1 << 20)]
 
 
 def _make_stubs():

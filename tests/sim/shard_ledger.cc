@@ -99,6 +99,12 @@ void shard_ledger::check_consumers(sim_shard& world) const {
   }
 }
 
+std::vector<std::string> mostly_first(const std::vector<std::string>& streams) {
+  std::vector<std::string> all = streams;
+  all.resize(30 * streams.size(), streams.front());
+  return all;
+}
+
 task<void> publish_until(sim_shard& world, shard_ledger& ledger, const std::vector<std::string>& streams, int publisher,
                          uint64_t seed, const bool& stop) {
   std::mt19937_64 random(seed);

@@ -53,6 +53,9 @@ class shard_ledger {
   uint64_t numbered_ = 0;
 };
 
+// To publish to: nearly always the first, so that it has most of every journal segment and takes it over.
+std::vector<std::string> mostly_first(const std::vector<std::string>& streams);
+
 // One publisher: messages to random streams, one after another, until told to stop or the shard fails.
 task<void> publish_until(sim_shard& world, shard_ledger& ledger, const std::vector<std::string>& streams, int publisher,
                          uint64_t seed, const bool& stop);

@@ -240,9 +240,11 @@ result<void> sim_disk::sync_dir(const std::string& path) {
 // Bytes
 
 uint64_t sim_disk::used() const {
-  std::set<const inode*> counted;
+  ++counting_;
   uint64_t total = 0;
-  for (const auto& [name, node] : names_.files) total += counted.insert(node.get()).second ? node->cached.size() : 0;
+  for (const auto& [name, node] : names_.files) {
+    if (std::exchange(node->counted, counting_) != counting_) total += node->cached.size();
+  }
   return total;
 }
 

@@ -67,6 +67,7 @@ class sim_disk final : public disk {
     std::vector<uint8_t> cached;
     std::vector<uint8_t> durable;
     std::vector<bool> dirty;  // by sector: cached bytes were not synced
+    uint64_t counted = 0;     // by used(), under whichever name came first
   };
   using inode_ref = std::shared_ptr<inode>;
   struct name_space {
@@ -112,6 +113,7 @@ class sim_disk final : public disk {
   std::vector<name_change> unsynced_names_;
   last_write last_write_;
   uint64_t boot_ = 0;  // files opened in an earlier one fail
+  mutable uint64_t counting_ = 0;
   uint64_t capacity_ = std::numeric_limits<uint64_t>::max();
   uint64_t counts_[5] = {};
   uint64_t failures_ = 0;

@@ -10,6 +10,7 @@ namespace weir {
 namespace {
 
 const std::vector<std::string> streams = {"a", "b", "c", "d"};
+const std::vector<std::string> favoured = mostly_first(streams);
 
 void create_all(sim_shard& world) {
   for (const std::string& name : streams) {
@@ -24,7 +25,8 @@ void create_all(sim_shard& world) {
 }
 
 void spawn_clients(sim_shard& world, shard_ledger& ledger, gate& clients, std::mt19937_64& random, const bool& stop) {
-  for (int i = 0; i < 4; ++i) clients.spawn(publish_until(world, ledger, streams, i, random(), stop));
+  const auto& targets = world.storage.taken_bytes_min == 0 ? favoured : streams;
+  for (int i = 0; i < 4; ++i) clients.spawn(publish_until(world, ledger, targets, i, random(), stop));
   for (const std::string& name : streams) clients.spawn(work_until(world, ledger, name, "worker", random(), stop));
 }
 
@@ -43,6 +45,7 @@ void fail_at(sim_disk::op what, uint64_t k, bool onwards, fault_count& count) {
   sim_shard world;
   world.storage.journal.segment_bytes = 64u << 10;
   world.storage.journal.batch_bytes_max = 16u << 10;
+  if (k % 2 == 1) world.take_segments();
   REQUIRE(world.open());
   create_all(world);
   shard_ledger ledger;
