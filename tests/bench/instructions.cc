@@ -6,6 +6,7 @@
 //   decode    frames of the fast lane, from bytes to requests
 //   publish   frames of the fast lane, from bytes to the answer: decode, check, place, commit, answer
 //   settle    the same into a journal so small that all of it goes on to block files
+//   take      the same, but the journal's segments become the blocks
 //   unary     Publish, from bytes to the answer, 256 in flight
 //   deliver   batches of a subscription, from the log to a ConsumeBatch, all of it in memory
 //   ack       the frames that acknowledge those, from bytes until they are durable
@@ -55,9 +56,10 @@ T take(started<result<T>>& done) {
 }
 
 struct world {
-  explicit world(size_t segment_bytes) {
+  explicit world(size_t segment_bytes, size_t taken_bytes_min) {
     store_config storage;
     storage.journal.segment_bytes = segment_bytes;
+    storage.taken_bytes_min = taken_bytes_min;
     storage.disk_reserve_bytes = 0;
     auto opened = shard::open({where, commits, pool, clock, deadlines, events}, "shard", broker_limits(), storage);
     if (!opened) give_up(opened.err().message);
@@ -234,7 +236,8 @@ template <class Work>
 
 size_t run(const std::string& path) {
   const std::vector<std::string> bytes = frames_of(frames);
-  world in(path == "settle" ? size_t{1} << 20 : plenty);
+  const bool settles = path == "settle" || path == "take";
+  world in(settles ? size_t{1} << 20 : plenty, path == "take" ? 0 : plenty);
   publishing publisher(in);
   if (path == "decode") {
     decoded_batch decoded;
@@ -247,7 +250,7 @@ size_t run(const std::string& path) {
     return records;
   }
   auto publish = [&publisher, &bytes] { publisher.run(bytes); };
-  if (path == "publish" || path == "settle") {
+  if (path == "publish" || settles) {
     publisher.run(frames_of(frames_a_turn));  // what is made once
     measured(publish);
     return records;
