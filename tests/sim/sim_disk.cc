@@ -67,6 +67,7 @@ class sim_file final : public file {
     return fine ? owner_.truncate(node_, path_, size) : fine;
   }
   result<bool> allocate(uint64_t bytes) override {
+    if (!owner_.can_allocate) return false;
     auto grown = node_->cached.size() < bytes ? truncate(bytes) : ok();
     if (!grown) return grown.err();
     return true;

@@ -51,6 +51,8 @@ class sim_disk final : public disk {
   uint64_t count(op which) const { return counts_[static_cast<size_t>(which)]; }
   uint64_t failures() const { return failures_; }
 
+  // False: a file system that has no room to give before it is written to.
+  bool can_allocate = true;
   // Writes that grow the files beyond this many bytes in all fail with disk_full.
   void set_capacity(uint64_t bytes) { capacity_ = bytes; }
   uint64_t used() const;

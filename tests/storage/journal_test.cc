@@ -1,3 +1,4 @@
+#include "storage/journal_segment.h"
 #include "storage/posix_disk.h"
 #include "tests/sim/temp_dir.h"
 #include "tests/sim/thread_lane.h"
@@ -246,6 +247,81 @@ TEST_CASE("journal: released segments are used again and the files stay as many 
   CHECK(f.j.seen.payloads() == std::vector<std::string>{"last"});
   CHECK(f.j.seen.entries.back().end == last.raw());
   CHECK(f.j.seen.holes.empty());
+}
+
+// The numbers of the files under a segment's name.
+std::vector<uint64_t> segment_numbers(sim_disk& disk) {
+  std::vector<uint64_t> numbers;
+  const auto names = disk.list("j/journal");
+  for (const std::string& name : *names) {
+    if (const auto number = segment_number(name)) numbers.push_back(*number);
+  }
+  return numbers;
+}
+
+TEST_CASE("journal: a segment is ended early only if it is nearly full, and then holds what was appended") {
+  inline_fixture f;
+  REQUIRE(f.j.open());
+  const std::string payload(1000, 'x');
+  CHECK(f.j.sync(append(*f.j.it, payload)));
+  f.j.it->end_segment();
+  CHECK(f.j.it->filled_segments().empty());
+  bool told = false;
+  f.j.it->on_roll = [&] { told = true; };
+  while (!told) CHECK(f.j.sync(append(*f.j.it, payload)));
+  CHECK(f.j.it->filled_segments().empty());  // not yet
+  f.j.it->end_segment();
+  const auto filled = f.j.it->filled_segments();
+  REQUIRE(filled.size() == 1);
+  CHECK(filled[0].end == f.j.it->appended());
+  CHECK(filled[0].base == lsn(0));
+  CHECK(filled[0].end.raw() > small_segment / 16 * 15);
+  CHECK(filled[0].bytes == small_segment);
+  CHECK(filled[0].path == "j/journal/" + segment_name(1));
+  told = false;
+  const lsn next = append(*f.j.it, payload);
+  CHECK(next.raw() > small_segment);
+  CHECK(f.j.sync(next));
+  CHECK_FALSE(told);  // of the same segment once
+  CHECK(segment_numbers(f.disk) == std::vector<uint64_t>{1, 2});
+  REQUIRE(f.j.close());
+  REQUIRE(f.j.open());
+  CHECK(f.j.seen.entries.back().end == next.raw());
+  CHECK(f.j.seen.holes.empty());
+}
+
+TEST_CASE(
+    "journal: a segment that was taken over keeps its bytes; the next file is allocated, where that can be done") {
+  for (const bool can_allocate : {true, false}) {
+    CAPTURE(can_allocate);
+    inline_fixture f;
+    f.disk.can_allocate = can_allocate;
+    f.j.config.segment_bytes = 4 << 20;  // sixteen writes of zeros
+    REQUIRE(f.j.open());
+    const std::string payload(100'000, 'x');
+    bool told = false;
+    f.j.it->on_roll = [&] { told = true; };
+    while (!told) CHECK(f.j.sync(append(*f.j.it, payload)));
+    f.j.it->end_segment();
+    const auto filled = f.j.it->filled_segments();
+    REQUIRE(filled.size() == 1);
+    REQUIRE(f.disk.link(filled[0].path, "kept"));
+    f.j.it->taken_over(filled[0].base);
+    CHECK(f.j.it->filled_segments().empty());
+    const auto bytes = f.disk.contents("kept");
+    const uint64_t writes = f.disk.count(sim_disk::op::write);
+    CHECK(f.j.sync(append(*f.j.it, payload)));  // into the spare, and another is made
+    f.j.it->release_before(f.j.it->durable_end());
+    const uint64_t made_by = f.disk.count(sim_disk::op::write) - writes;
+    CHECK((can_allocate ? made_by < 10 : made_by > 15));
+    CHECK_FALSE(f.disk.exists(filled[0].path));
+    for (int i = 0; i < 200; ++i) {
+      CHECK(f.j.sync(append(*f.j.it, payload)));
+      f.j.it->release_before(f.j.it->durable_end());
+    }
+    CHECK(f.disk.contents("kept") == bytes);
+    REQUIRE(f.j.close());
+  }
 }
 
 TEST_CASE("journal: with every segment in use publishers wait, those who free space do not") {
