@@ -6,7 +6,7 @@ namespace weir {
 namespace {
 
 constexpr int64_t watermark_every_ns = 1'000'000'000;
-constexpr int64_t quiet_ns = 20'000;        // since the last commit: whoever comes now comes alone
+constexpr int64_t quiet_ns = 20'000;  // since the last commit: whoever comes now comes alone
 
 // Nothing that a publisher could guess: a payload that looks like an entry must not pass for one (FORMAT.md).
 uint32_t make_salt(clock_port& clock, uint64_t number) {
