@@ -173,13 +173,12 @@ class taken_segment {
   stream_id stream_;
 };
 
-// Where the header stands: the first page says it, else the last trailer.
+// Where the header stands: the last trailer says it, else the first page.
 uint64_t header_offset(byte_span bytes) {
-  const uint64_t offset = block_header_offset(bytes.first(std::min(header_page, bytes.size())));
-  if (offset != 0 || bytes.size() < trailer_bytes) return std::min<uint64_t>(offset, bytes.size());
-  const uint64_t trailer = bytes.size() - trailer_bytes;
+  const uint64_t trailer = bytes.size() < trailer_bytes ? 0 : bytes.size() - trailer_bytes;
   const auto last = decode_trailer(bytes.subspan(trailer), trailer);
-  return last ? last->begin : 0;
+  const uint64_t offset = last ? last->begin : block_header_offset(bytes.first(std::min(header_page, bytes.size())));
+  return std::min<uint64_t>(offset, bytes.size());
 }
 
 result<void> take_place(disk& where, const std::string& path) {
