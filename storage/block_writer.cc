@@ -79,7 +79,11 @@ result<block_writer> block_writer::take_over(disk& where, const std::string& pat
   auto step = remove_leftover(where, path);
   if (step) step = where.link(segment.path, path);
   if (!step) return step.err();
-  linked = true;
+  // After a restart only the number of names says that the file must not be written over.
+  const auto names = where.names_of(path);
+  linked = !names || *names > 1 || !where.remove(path);
+  if (!names) return names.err();
+  if (*names < 2) return fail(errc::storage_failed, path + ": this file system does not count the names of a file");
   auto opened = where.open(path, disk::mode::read_write);
   if (!opened) return opened.err();
   auto size = (*opened)->size();

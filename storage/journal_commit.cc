@@ -20,9 +20,8 @@ result<void> commit_job::roll(roll_order& order) {
     order.previous->unsynced = false;
   }
   if (order.previous) order.previous->handle.reset();
-  const auto names = disk_.names_of(order.spare_path);
-  if (!names) return names.err();
-  if (*names > 1) return fail(errc::storage_failed, order.spare_path + " is a block file as well: not written over");
+  auto ours = own(order);
+  if (!ours) return ours;
   auto opened = disk_.open(order.spare_path, disk::mode::onwards);
   if (!opened) return opened.err();
   std::array<uint8_t, segment_data_offset> page;
@@ -33,6 +32,19 @@ result<void> commit_job::roll(roll_order& order) {
   if (step) step = disk_.sync_dir(directory_);
   if (step) batch_.target->handle = std::move(*opened);
   return step;
+}
+
+// A file with a second name is somebody else's too (a block's, a backup's): it is left to him, and a new one made.
+result<void> commit_job::own(const roll_order& order) {
+  const auto names = disk_.names_of(order.spare_path);
+  if (!names) return names.err();
+  if (*names == 1) return ok();
+  auto step = disk_.remove(order.spare_path);
+  if (!step) return step;
+  auto made = disk_.open(order.spare_path, disk::mode::create);
+  if (!made) return made.err();
+  auto allocated = (*made)->allocate(order.header.bytes);
+  return allocated ? (*made)->sync() : result<void>(allocated.err());
 }
 
 result<void> commit_job::write() {

@@ -33,6 +33,7 @@ class commit_job final : public job {
 
  private:
   result<void> roll(roll_order& order);
+  result<void> own(const roll_order& order);
   result<void> write();
 
   disk& disk_;

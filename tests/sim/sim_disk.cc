@@ -215,6 +215,7 @@ result<void> sim_disk::link(const std::string& from, const std::string& to) {
 result<uint64_t> sim_disk::names_of(const std::string& path) {
   auto found = names_.files.find(path);
   if (found == names_.files.end()) return no_such(path);
+  if (!counts_names) return uint64_t{1};
   uint64_t names = 0;
   for (const auto& [name, node] : names_.files) names += node == found->second ? 1 : 0;
   return names;

@@ -53,6 +53,8 @@ class sim_disk final : public disk {
 
   // False: a file system that has no room to give before it is written to.
   bool can_allocate = true;
+  // False: names_of() says 1 whatever there is.
+  bool counts_names = true;
   // Writes that grow the files beyond this many bytes in all fail with disk_full.
   void set_capacity(uint64_t bytes) { capacity_ = bytes; }
   uint64_t used() const;
