@@ -105,7 +105,8 @@ struct stream {
   uint64_t visible() const { return last < hidden_from ? last : hidden_from - 1; }
   std::map<uint64_t, message> live;
   std::map<std::string, consumer> consumers;
-  std::vector<scheduled> later;  // in order of publishing
+  std::vector<scheduled> later;           // in order of publishing
+  std::vector<scheduled> taken_for_gone;  // what somebody who saw only that one was gone took for that one
   std::map<std::string, remembered_id> ids;
 };
 
@@ -275,6 +276,8 @@ class broker {
   std::optional<size_t> first_scheduled(const stream& in, bool that_fitted = false) const;
   void deliver_scheduled(stream& in, size_t which);
   bool explain_scheduled(stream& in, const message* real);
+  bool explain_by_another(stream& in, const message& real, size_t first);
+  bool explain_by_mistake(stream& in, const message& real, size_t first);
   void look_for_room(stream& in, int64_t up_to) const;
   bool scheduled_would_stay(stream in);
   bool explain_dead_letter(stream& in, const message* real, const std::vector<message>& after);

@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t scheduled_late_ms_max = 1'000;
 constexpr int64_t outlived_late_ms_max = 1'000;
 constexpr int64_t dead_letter_late_ms_max = 2'000;
+constexpr size_t taken_for_gone_max = 16;
 
 bool same(const message& left, const message& right) {
   return left.subject == right.subject && left.time == right.time && left.headers == right.headers &&
@@ -78,17 +79,35 @@ bool broker::explain_scheduled(stream& in, const message* real) {
   const scheduled& next = in.later[*first];
   const message made = record(in, next.what, in.last + 1, next.deliver_at);
   if (real == nullptr ? !full(in, {made}) : same(made, *real)) {
+    if (real == nullptr) in.taken_for_gone.push_back(next);
+    if (in.taken_for_gone.size() > taken_for_gone_max) in.taken_for_gone.erase(in.taken_for_gone.begin());
     deliver_scheduled(in, *first);
     return true;
   }
   if (real == nullptr) return false;
-  // One that does not fit yet lets others pass, and waits for another instant.
+  return explain_by_another(in, *real, *first) || explain_by_mistake(in, *real, *first);
+}
+
+// One that does not fit yet lets others pass, and waits for another instant.
+bool broker::explain_by_another(stream& in, const message& real, size_t first) {
+  const scheduled& next = in.later[first];
   if (!next.did_not_fit && !full(in, {record(in, next.what, in.last + 1, next.deliver_at)})) return false;
   for (size_t i = 0; i < in.later.size(); ++i) {
     if (in.later[i].deliver_at > *trusted) continue;
-    if (!same(record(in, in.later[i].what, in.last + 1, in.later[i].deliver_at), *real)) continue;
+    if (!same(record(in, in.later[i].what, in.last + 1, in.later[i].deliver_at), real)) continue;
     look_for_room(in, in.later[i].deliver_at);
     deliver_scheduled(in, i);
+    return true;
+  }
+  return false;
+}
+
+// Here it is: another one was gone, then.
+bool broker::explain_by_mistake(stream& in, const message& real, size_t first) {
+  for (scheduled& mistaken : in.taken_for_gone) {
+    if (!same(record(in, mistaken.what, in.last + 1, mistaken.deliver_at), real)) continue;
+    std::swap(mistaken, in.later[first]);
+    deliver_scheduled(in, first);
     return true;
   }
   return false;
