@@ -95,9 +95,10 @@ task<result<void>> delivery_service::push(const pb::SubscribeRequest& request, r
   std::optional<uint64_t> wait_ms;
   if (request.stop_when_empty()) wait_ms = 0;
   bool open = co_await call.open();  // the client learns that it waits now
-  while (open && !call.gone()) {
-    result<fetch_outcome> taken =
-        co_await from.next(messages_max, in_hand_.batch_bytes(limits_.subscribe_bytes_max), wait_ms);
+  // Who has shown that he reads gets more at a time: of many who wait at once nobody knows it yet.
+  size_t bytes_max = std::min(in_hand_account::batch_bytes_min, limits_.subscribe_bytes_max);
+  for (; open && !call.gone(); bytes_max = std::min(2 * bytes_max, limits_.subscribe_bytes_max)) {
+    result<fetch_outcome> taken = co_await from.next(messages_max, in_hand_.batch_bytes(bytes_max), wait_ms);
     if (call.gone()) break;
     if (!taken || (taken->deliveries.empty() && taken->damaged.empty())) {
       const std::string_view reason = taken ? "empty" : stop_reason(taken.err());

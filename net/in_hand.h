@@ -13,6 +13,7 @@ class in_hand_account {
   explicit in_hand_account(size_t bytes_max) : bytes_max_(bytes_max) {}
   in_hand_account(const in_hand_account&) = delete;
 
+  static constexpr size_t batch_bytes_min = 32u << 10;
   // What the next batch may take, of at most batch_max: the more is in hand, the less, but always something.
   size_t batch_bytes(size_t batch_max) const {
     const size_t left = bytes_max_ - std::min(bytes_, bytes_max_);
@@ -21,7 +22,6 @@ class in_hand_account {
 
  private:
   friend class bytes_in_hand;
-  static constexpr size_t batch_bytes_min = 32u << 10;
 
   const size_t bytes_max_;
   size_t bytes_ = 0;

@@ -24,6 +24,7 @@ PUBLISHERS = 8
 STREAMS = 20
 IN_FLIGHT = 16
 RUN_SECONDS = (0.1, 1.2)
+UNACKNOWLEDGED_MAX = 500_000  # a consumer gets no more than a million
 # Who publishes to: all streams alike, or nearly always to one, which then takes journal segments over as its blocks.
 EVEN = list(range(STREAMS))
 FAVOURED = EVEN + [2] * (40 * STREAMS)
@@ -294,12 +295,14 @@ class Kill9(unittest.TestCase):
     def check(self, stub, ledger, stream, after, seen):
         """Reads a stream behind sequence `after`: no gap, nothing invented, nothing twice, all acknowledged there."""
         name = stream_name(stream)
-        policy = pb.DeliveryPolicyPb(type=pb.DELIVERY_BY_START_SEQ, start_seq=after + 1)
-        config = pb.ConsumerConfigPb(name='check', delivery_policy=policy)
-        self.assertTrue(stub.CreateConsumer(pb.CreateConsumerRequest(stream=name, config=config)).success)
-        last = after
+        self.begin_check(stub, name, after)
+        last = begun = after
         whole = Whole()
         while True:
+            if last - begun >= UNACKNOWLEDGED_MAX:
+                self.end_check(stub, name)
+                self.begin_check(stub, name, last)
+                begun = last
             answer = stub.Fetch(pb.FetchRequest(stream=name, consumer='check', batch_size=2000), timeout=60)
             self.assertTrue(answer.success, answer.message)
             self.assertEqual(list(answer.damaged_seqs), [])
@@ -320,8 +323,16 @@ class Kill9(unittest.TestCase):
         self.assertGreaterEqual(last, highest, f'{name}: acknowledged up to {highest}, there is only up to {last}')
         info = stub.GetStreamInfo(pb.GetStreamInfoRequest(name=name), timeout=60)
         self.assertEqual((info.stats.last_seq, info.stats.msg_count), (last, last))
-        self.assertTrue(stub.DeleteConsumer(pb.DeleteConsumerRequest(stream=name, consumer='check')).success)
+        self.end_check(stub, name)
         return last
+
+    def begin_check(self, stub, stream, after):
+        policy = pb.DeliveryPolicyPb(type=pb.DELIVERY_BY_START_SEQ, start_seq=after + 1)
+        config = pb.ConsumerConfigPb(name='check', delivery_policy=policy)
+        self.assertTrue(stub.CreateConsumer(pb.CreateConsumerRequest(stream=stream, config=config)).success)
+
+    def end_check(self, stub, stream):
+        self.assertTrue(stub.DeleteConsumer(pb.DeleteConsumerRequest(stream=stream, consumer='check')).success)
 
     def check_acker(self, stub, acked, stream):
         while True:
