@@ -13,7 +13,7 @@ class in_hand_account {
   explicit in_hand_account(size_t bytes_max) : bytes_max_(bytes_max) {}
   in_hand_account(const in_hand_account&) = delete;
 
-  static constexpr size_t batch_bytes_min = 32u << 10;
+  static constexpr size_t batch_bytes_min = 32u << 10;  // always allowed; how a subscription begins
   // What the next batch may take, of at most batch_max: the more is in hand, the less, but always something.
   size_t batch_bytes(size_t batch_max) const {
     const size_t left = bytes_max_ - std::min(bytes_, bytes_max_);

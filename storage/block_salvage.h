@@ -2,7 +2,8 @@
 // old one into quarantine.
 //
 // Blocking; pool lane or open. Records are found by walking the file; where one is damaged, the walk goes on at the
-// next place where a record of a higher sequence with a right checksum begins.
+// next place where a record of a higher sequence with a right checksum begins. In a segment that a block took over only
+// records of sound entries count: a record does not say whose it is.
 #pragma once
 
 #include <string>

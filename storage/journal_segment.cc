@@ -1,6 +1,7 @@
 #include "storage/journal_segment.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace weir {
@@ -37,6 +38,13 @@ std::optional<uint64_t> segment_number(const std::string& name) {
 
 std::optional<uint64_t> free_segment_number(const std::string& name) {
   return number_between(name, free_prefix, extension);
+}
+
+result<std::optional<segment_header>> read_segment_header(file& from) {
+  std::array<uint8_t, segment_data_offset> page{};
+  auto got = from.read_at(0, page);
+  if (!got) return got.err();
+  return segment_header_of(byte_span(page).first(*got));
 }
 
 bool segment_reader::load(uint64_t offset, uint64_t size) {

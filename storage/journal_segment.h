@@ -13,6 +13,9 @@ std::string free_segment_name(uint64_t n);
 std::optional<uint64_t> segment_number(const std::string& name);
 std::optional<uint64_t> free_segment_number(const std::string& name);
 
+// From the file of a segment; nothing if both copies are damaged.
+result<std::optional<segment_header>> read_segment_header(file& from);
+
 // One entry as it stands in a segment.
 struct found_entry {
   uint64_t offset;  // in the file

@@ -1,7 +1,6 @@
 // Opening a store: whose directory it is, the newest readable snapshot, the journal after it, the blocks, what is left
 // over.
 #include <algorithm>
-#include <array>
 
 #include "storage/block_salvage.h"
 #include "storage/journal_segment.h"
@@ -88,11 +87,9 @@ result<bool> store_impl::journal_is_whole() const {
   if (!host_.where.exists(path)) return false;
   auto opened = host_.where.open(path, disk::mode::read);
   if (!opened) return opened.err();
-  std::array<uint8_t, segment_data_offset> page{};
-  auto got = (*opened)->read_at(0, page);
-  if (!got) return got.err();
-  const auto header = segment_header_of(byte_span(page).first(*got));
-  return header && header->number == 1 && header->base_lsn == 0;
+  const auto header = read_segment_header(**opened);
+  if (!header) return header.err();
+  return *header && (*header)->number == 1 && (*header)->base_lsn == 0;
 }
 
 result<void> store_impl::load(snapshot&& from) {

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """kill -9 under load: 8 publishers, 20 streams; every acknowledged message is there once, sequences have no gap.
 
-12 cycles, with WEIR_LONG=1 200. Half of the publishers send single calls, half frames of the fast lane, some of them
+12 cycles, with WEIR_LONG=1 200; in every second one nearly all goes to one stream, whose blocks are then segments of the
+journal. Half of the publishers send single calls, half frames of the fast lane, some of them
 atomic: those are there as a whole or not at all. After each kill the streams are read from where the last check ended,
 and from their beginning at the end. Two consumers acknowledge meanwhile, one by calls, one on the fast lane: what they
 acknowledged never comes again.

@@ -6,6 +6,7 @@
 
 #include "tests/sim/loose_tasks.h"
 #include "tests/sim/shard_ledger.h"
+#include "tests/sim/taken_blocks.h"
 #include "tests/sim/test_seed.h"
 
 namespace weir {
@@ -79,7 +80,7 @@ TEST_CASE("power cut: every acknowledged message is there once, in order, withou
       ledger.check_streams(world);
     }
     ledger.check_consumers(world);
-    taken += world.taken_blocks();
+    taken += taken_blocks(world.disk(), "shard-0");
     stored += ledger.stored_count();
     acked += ledger.acked_count();
   }

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "broker/shard.h"
-#include "storage/block_format.h"
 #include "tests/sim/manual_clock.h"
 #include "tests/sim/manual_timers.h"
 #include "tests/sim/sim_disk.h"
@@ -86,18 +85,6 @@ class sim_shard {
     storage.taken_bytes_min = 0;
     storage.journal.segment_bytes = 16u << 10;
     storage.journal.batch_bytes_max = 8u << 10;
-  }
-  // Blocks on the disk that were segments.
-  uint64_t taken_blocks() const {
-    uint64_t found = 0;
-    const auto streams = disk_->list("shard-0/streams");
-    for (const std::string& stream : *streams) {
-      const auto blocks = disk_->list("shard-0/streams/" + stream.substr(0, stream.size() - 1));
-      for (const std::string& name : *blocks) {
-        found += block_header_offset(disk_->contents("shard-0/streams/" + stream + name)) != 0 ? 1 : 0;
-      }
-    }
-    return found;
   }
 
   result<void> open() {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "storage/block_format.h"
 #include "storage/codec.h"
 
 namespace weir {
@@ -116,16 +115,6 @@ result<void> store_world::open() {
   it = std::move(*opened);
   last_end = lsn();
   return ok();
-}
-
-uint64_t store_world::taken_blocks() {
-  uint64_t found = 0;
-  for (const auto& [id, log] : model.logs) {
-    const std::string dir = stream_dir("s0", id);
-    const auto names = where.exists(dir) ? where.list(dir) : std::vector<std::string>();
-    for (const std::string& name : *names) found += block_header_offset(where.contents(dir + "/" + name)) != 0 ? 1 : 0;
-  }
-  return found;
 }
 
 void store_world::abandon() {

@@ -17,6 +17,7 @@
 #include "tests/sim/manual_clock.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/stepped_lane.h"
+#include "tests/sim/taken_blocks.h"
 
 namespace weir {
 
@@ -110,7 +111,7 @@ class store_world {
   void settle_on_observed();
 
   // Blocks that were segments of the journal.
-  uint64_t taken_blocks();
+  uint64_t taken_blocks() { return weir::taken_blocks(where, "s0"); }
 
   stream_log& log(stream_id stream) { return *it->log(stream); }
   bool has_room(size_t bytes, bool reserve);

@@ -1,7 +1,5 @@
 #include <fmt/core.h>
 
-#include <array>
-
 #include "storage/journal.h"
 #include "storage/journal_segment.h"
 #include "tools/logdump/dump.h"
@@ -23,13 +21,6 @@ const char* kind_name(uint8_t kind) {
       return "group";
   }
   return "unknown";
-}
-
-result<std::optional<segment_header>> read_header(file& segment) {
-  std::array<uint8_t, segment_data_offset> page{};
-  auto read = segment.read_at(0, page);
-  if (!read) return std::move(read).err();
-  return segment_header_of(page);
 }
 
 // False if a record in it is damaged.
@@ -75,7 +66,7 @@ bool print_entry(const found_entry& entry, const segment_reader& in, const dump_
 }  // namespace
 
 result<bool> dump_segment(file& segment, const dump_options& options) {
-  auto read = read_header(segment);
+  auto read = read_segment_header(segment);
   if (!read) return std::move(read).err();
   if (!*read) {
     fmt::print("  both copies of the segment header are damaged\n");
